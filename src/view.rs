@@ -1,0 +1,192 @@
+//! What a person is shown of a job: derived from the ledger and from what the engine waits for.
+//!
+//! `status`, `watch`, `run` and the control socket all show a [`JobView`]; with `--json` it is printed
+//! as it is, so its field names are part of the interface.
+//!
+//! Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::job::{Job, JobId};
+use crate::ledger::{Counts, JobLedger};
+
+/// Why pending items are not being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// A cheaper or permitted hour.
+    Window,
+    /// Their own `not_before`.
+    NotBefore,
+    /// Requests or tokens per minute, or parallel calls.
+    RateLimit,
+    /// The provider has no room, or is down.
+    Capacity,
+    /// The pause after a failed attempt.
+    Backoff,
+    /// The job's cap is reserved to the last cent.
+    Budget,
+    /// The user paused the job.
+    Paused,
+    /// A provider batch.
+    UpstreamBatch,
+    /// Nothing that may take them is usable: see the reason.
+    NoRoute,
+    /// No process owns the store.
+    NoDaemon,
+}
+
+impl Waiting {
+    /// The word users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Waiting::Window => "window",
+            Waiting::NotBefore => "not_before",
+            Waiting::RateLimit => "rate_limit",
+            Waiting::Capacity => "capacity",
+            Waiting::Backoff => "backoff",
+            Waiting::Budget => "budget",
+            Waiting::Paused => "paused",
+            Waiting::UpstreamBatch => "upstream_batch",
+            Waiting::NoRoute => "no_route",
+            Waiting::NoDaemon => "no_daemon",
+        }
+    }
+}
+
+/// One job as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its id.
+    pub job_id: JobId,
+    /// What the user calls it, else its file's stem.
+    pub name: String,
+    /// In OpenAI's words.
+    pub state: String,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// When it was accepted.
+    pub submitted_at: Timestamp,
+    /// The earliest deadline of its classes.
+    pub deadline_at: Option<Timestamp>,
+    /// All items.
+    pub items: u32,
+    /// Items by phase.
+    pub counts: Counts,
+    /// Pending items by reason; sums to `counts.pending` while a process works on the job.
+    pub waiting: BTreeMap<Waiting, u32>,
+    /// The reason most of them wait for, in words: `opens 22:00 UTC`, `key OPENAI_API_KEY rejected`.
+    pub waiting_for: Option<String>,
+    /// When something is expected to change.
+    pub waiting_until: Option<Timestamp>,
+    /// Known bills plus estimates of unknown ones, USD.
+    pub cost_usd: f64,
+    /// The same in pico-dollars.
+    pub cost_pico_usd: i128,
+    /// Worst case of attempts in flight and of unknown outcomes, USD.
+    pub reserved_usd: f64,
+    /// The cap in force, USD.
+    pub max_cost_usd: Option<f64>,
+    /// The same tokens in the dearest window of the realtime lane, USD.
+    pub list_cost_usd: f64,
+    /// Attempts started.
+    pub attempts: u64,
+    /// Attempts whose outcome is unknown.
+    pub unknown_attempts: u64,
+    /// Tokens in.
+    pub input_tokens: u64,
+    /// Tokens out.
+    pub output_tokens: u64,
+    /// Items ended a minute, lately; `None` while nothing runs.
+    pub per_minute: Option<f64>,
+    /// When the last item is expected to end.
+    pub eta: Option<Timestamp>,
+    /// When the first attempt was started.
+    pub first_sent_at: Option<Timestamp>,
+    /// When it finished.
+    pub finished_at: Option<Timestamp>,
+    /// Items that did not succeed, by reason.
+    pub failures: BTreeMap<String, u64>,
+    /// What each route did.
+    pub routes: Vec<RouteView>,
+    /// The job whose failed items these are.
+    pub retry_of: Option<JobId>,
+}
+
+/// What one route did for one job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// `provider/model`.
+    pub route: String,
+    /// Answers accepted.
+    pub succeeded: u64,
+    /// Answers not accepted, by verdict.
+    pub rejected: BTreeMap<String, u64>,
+    /// Attempts without an answer, by reason.
+    pub errors: BTreeMap<String, u64>,
+    /// What its attempts cost, USD.
+    pub cost_usd: f64,
+    /// That, per accepted answer.
+    pub cost_per_success_usd: Option<f64>,
+    /// Median latency of answers.
+    pub p50_ms: Option<u64>,
+    /// 95th percentile.
+    pub p95_ms: Option<u64>,
+    /// Present price window.
+    pub price_window: Option<String>,
+    /// Until when it holds.
+    pub price_until: Option<Timestamp>,
+}
+
+impl JobView {
+    /// What the ledger alone knows of a job.
+    pub fn of(job: &Job, state: &JobLedger) -> JobView {
+        let words = |codes: &BTreeMap<crate::attempt::ErrorCode, u64>| {
+            codes.iter().map(|(code, &n)| (code.as_str().to_owned(), n)).collect::<BTreeMap<String, u64>>()
+        };
+        let routes = state.routes.iter().map(|(name, stats)| RouteView {
+            route: name.to_string(),
+            succeeded: stats.succeeded,
+            rejected: words(&stats.rejected),
+            errors: words(&stats.errors),
+            cost_usd: stats.cost.as_f64(),
+            cost_per_success_usd: (stats.succeeded > 0).then(|| stats.cost.as_f64() / stats.succeeded as f64),
+            p50_ms: stats.latency_ms(0.5),
+            p95_ms: stats.latency_ms(0.95),
+            price_window: None,
+            price_until: None,
+        });
+        JobView {
+            job_id: job.id.clone(),
+            name: job.title().to_owned(),
+            state: state.state().as_str().to_owned(),
+            paused: state.paused,
+            submitted_at: job.submitted_at,
+            deadline_at: job.classes.iter().filter_map(|class| class.deadline).min(),
+            items: job.n_items,
+            counts: state.counts(),
+            waiting: BTreeMap::new(),
+            waiting_for: None,
+            waiting_until: None,
+            cost_usd: state.shown_cost().as_f64(),
+            cost_pico_usd: state.shown_cost().pico(),
+            reserved_usd: (state.reserved + state.at_risk).as_f64(),
+            max_cost_usd: state.cap(job).map(|cap| cap.as_f64()),
+            list_cost_usd: state.list_cost.as_f64(),
+            attempts: state.attempts,
+            unknown_attempts: state.unknown,
+            input_tokens: state.usage.input,
+            output_tokens: state.usage.output,
+            per_minute: None,
+            eta: None,
+            first_sent_at: state.first_sent,
+            finished_at: state.finished_at,
+            failures: words(&state.failures),
+            routes: routes.collect(),
+            retry_of: job.retry_of.clone(),
+        }
+    }
+}
