@@ -577,7 +577,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Makes a job known, with what is already known of it. Its [`Record::Accepted`] may follow.
+    /// Makes a job known, with what is already known of it.
     pub fn add(&mut self, job: Arc<Job>, state: JobLedger) {
         self.jobs.insert(job.id.clone(), (job, state));
     }
@@ -606,7 +606,7 @@ impl Ledger {
     pub fn apply(&mut self, record: &Record) {
         self.globals.seq += 1;
         match record {
-            Record::Accepted(_) | Record::Snapshot(_) => {}
+            Record::Snapshot(_) => {}
             Record::Started(started) => {
                 self.globals.next_attempt = self.globals.next_attempt.max(started.attempt.0 + 1);
                 self.with(&started.job, |state| state.started(started));

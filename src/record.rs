@@ -26,8 +26,6 @@ pub type Seq = u64;
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
-    /// The job's prompts are durable: from here on it exists.
-    Accepted(JobId),
     /// Written before the first byte of a request leaves.
     Started(Started),
     /// How an attempt ended and, if that ends its item, the item's result.

@@ -11,6 +11,7 @@ use crate::job::{Needs, Wire};
 use crate::money::Price;
 
 pub mod calendar;
+pub mod endpoint;
 
 use calendar::Calendar;
 

@@ -1,0 +1,88 @@
+//! How to reach a provider: address, authentication and the ways it differs from its family, as data.
+//!
+//! Pure. Filled from the bundled table and the user's config; used by the provider adapters.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::attempt::RefusalKind;
+
+/// A provider account we can call.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The provider's name in the config.
+    pub provider: Arc<str>,
+    /// Scheme, host and path prefix, without a slash at the end: `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// How the key is presented.
+    pub auth: Auth,
+    /// The key; `None` where the provider needs none.
+    pub key: Option<Secret>,
+    /// Name of the key's source, to name it in messages: `OPENAI_API_KEY`.
+    pub key_name: Option<String>,
+    /// Headers sent with every request.
+    pub headers: Vec<(String, String)>,
+    /// Ways it differs from its family.
+    pub quirks: Quirks,
+    /// From sending the first byte to having the whole response.
+    pub timeout: Duration,
+}
+
+/// How a key is presented.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer KEY`.
+    #[default]
+    Bearer,
+    /// The key as the value of this header.
+    Header(String),
+    /// No key.
+    None,
+}
+
+/// Ways a provider differs from its family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// What its own error codes mean, by `error.code` or `error.type`; looked up before the family's.
+    pub error_codes: BTreeMap<String, RefusalKind>,
+    /// What its status codes mean where they differ from the family's, such as Groq's 498.
+    pub statuses: BTreeMap<u16, RefusalKind>,
+    /// Its `x-ratelimit-*-requests` headers count a day, not a minute (Groq).
+    pub requests_per_day: bool,
+    /// Response header that states the cost in USD (LiteLLM's `x-litellm-response-cost`).
+    pub cost_header: Option<String>,
+    /// It wants `max_tokens` where newer OpenAI models want `max_completion_tokens`.
+    pub old_max_tokens: bool,
+}
+
+/// A key: never printed, never stored.
+#[derive(Clone)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a key.
+    pub fn new(key: &str) -> Secret {
+        Secret(key.trim().into())
+    }
+
+    /// The key itself, for the one header that carries it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// `text` with every occurrence of the key replaced: providers echo keys in error messages.
+    pub fn scrub(&self, text: &str) -> String {
+        if self.0.len() < 4 {
+            return text.to_owned();
+        }
+        text.replace(&*self.0, "[key]")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[key]")
+    }
+}
