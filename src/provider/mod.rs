@@ -1,0 +1,16 @@
+//! Calling providers: a request in their wire format out, an [`Ending`](crate::attempt::Ending) back.
+//!
+//! A wire family is three pure mappings (request, answer, error); address, authentication and the
+//! ways a vendor differs are data in [`crate::catalog::endpoint`]. Limits, retries and prices are
+//! decided elsewhere: what is sent here is sent once.
+//!
+//! - [`openai`]: the mappings of the OpenAI family, which most of the field speaks.
+//! - [`translate`]: other request formats as chat completions.
+//! - [`limits`]: rate-limit headers and `Retry-After`.
+//! - [`http`]: the shell that sends; [`client`]: the one HTTP client all providers share.
+
+pub mod client;
+pub mod http;
+pub mod limits;
+pub mod openai;
+pub mod translate;
