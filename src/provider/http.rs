@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +75,6 @@ impl Providers {
 }
 
 /// One provider account, ready to be called.
-#[derive(Debug)]
 pub struct HttpProvider {
     endpoint: Endpoint,
     client: Client,
@@ -86,16 +86,19 @@ pub struct HttpProvider {
     key: Option<Regex>,
 }
 
+/// Without the key, which is also in the headers and in the pattern that looks for it.
+impl fmt::Debug for HttpProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpProvider").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
 impl HttpProvider {
     /// Prepares what is the same for every request; an error where the configuration cannot be sent.
     pub fn new(endpoint: Endpoint, client: Client) -> Result<HttpProvider, String> {
         let url = |path: &str| url(&endpoint, path);
         Ok(HttpProvider {
-            urls: [
-                url(Path::ALL[0].as_str())?,
-                url(Path::ALL[1].as_str())?,
-                url(Path::ALL[2].as_str())?,
-            ],
+            urls: [url(Path::ALL[0].as_str())?, url(Path::ALL[1].as_str())?, url(Path::ALL[2].as_str())?],
             models_url: url("/models")?,
             headers: headers(&endpoint)?,
             key: key_pattern(&endpoint),
@@ -134,8 +137,7 @@ impl HttpProvider {
                 end => Err(self.scrub_text(&end.describe())),
             }
         };
-        let (status, body) =
-            timeout(self.endpoint.timeout, asked).await.map_err(|_| self.timed_out())??;
+        let (status, body) = timeout(self.endpoint.timeout, asked).await.map_err(|_| self.timed_out())??;
         match status {
             200..=299 => model_names(&body),
             _ => Err(self.scrub_text(&format!("HTTP {status}: {}", first_words(&body)))),
@@ -148,7 +150,9 @@ impl HttpProvider {
         let mut response = match timeout_at(deadline, self.client.execute(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return (self.failed(&error), RateHints::default()),
-            Err(_) => return (self.unknown(self.timed_out(), ErrorCode::Timeout, None), RateHints::default()),
+            Err(_) => {
+                return (self.unknown(self.timed_out(), ErrorCode::Timeout, None), RateHints::default());
+            }
         };
         let success = response.status().is_success();
         let mut chunks = Chunks::default();
@@ -176,13 +180,7 @@ impl HttpProvider {
         (outcome, hints)
     }
 
-    fn read(
-        &self,
-        response: &reqwest::Response,
-        body: Bytes,
-        path: Path,
-        now: clock::Timestamp,
-    ) -> Outcome {
+    fn read(&self, response: &reqwest::Response, body: Bytes, path: Path, now: clock::Timestamp) -> Outcome {
         let read = Response { status: response.status().as_u16(), headers: response.headers(), body };
         openai::read(&read, path, &self.endpoint.quirks, now)
     }
@@ -211,7 +209,8 @@ impl HttpProvider {
             Some(port) => format!("{place}:{port}"),
             None => place.to_owned(),
         };
-        let what = if was_not_sent(error) { "no connection to" } else { "the connection broke after sending to" };
+        let what =
+            if was_not_sent(error) { "no connection to" } else { "the connection broke after sending to" };
         self.scrub_text(&format!("{what} {place}: {}", root_cause(error)))
     }
 
@@ -263,8 +262,9 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
         }
         Auth::None => return Ok(headers),
     };
-    let mut value = HeaderValue::try_from(value)
-        .map_err(|_| format!("provider {}: the key holds characters no header may hold", endpoint.provider))?;
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        format!("provider {}: the key holds characters no header may hold", endpoint.provider)
+    })?;
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(headers)
@@ -348,7 +348,9 @@ async fn receive(response: &mut reqwest::Response, chunks: &mut Chunks, most: us
             }
             Ok(Ok(None)) => return End::Complete,
             // reqwest calls every fault in a body a decoding error; only the cause tells them apart.
-            Ok(Err(error)) if find::<hyper::Error>(&error).is_some() => return End::Broken(root_cause(&error)),
+            Ok(Err(error)) if find::<hyper::Error>(&error).is_some() => {
+                return End::Broken(root_cause(&error));
+            }
             Ok(Err(error)) => return End::Undecodable(root_cause(&error)),
             Err(_) => return End::TimedOut(format!("no byte of the body for {IDLE:?}")),
         }
@@ -385,7 +387,8 @@ impl Chunks {
 
 /// `{"data": [{"id": …}]}`, or the list alone (Together).
 fn model_names(body: &[u8]) -> Result<Vec<String>, String> {
-    let reply: Value = serde_json::from_slice(body).map_err(|_| "the list of models is not JSON".to_owned())?;
+    let reply: Value =
+        serde_json::from_slice(body).map_err(|_| "the list of models is not JSON".to_owned())?;
     let list = if reply.is_array() { &reply } else { &reply["data"] };
     let models = list.as_array().ok_or("the list of models has no `data`")?;
     Ok(models.iter().filter_map(|model| model["id"].as_str()).map(str::to_owned).collect())
@@ -393,7 +396,8 @@ fn model_names(body: &[u8]) -> Result<Vec<String>, String> {
 
 fn first_words(body: &[u8]) -> String {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let message = value["error"]["message"].as_str().or(value["error"].as_str()).or(value["message"].as_str());
+    let message =
+        value["error"]["message"].as_str().or(value["error"].as_str()).or(value["message"].as_str());
     let text = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
     text.chars().take(300).collect()
 }

@@ -157,7 +157,7 @@ fn count(value: &str) -> Option<u64> {
     let value = value.trim();
     value.parse().ok().or_else(|| {
         let number: f64 = value.parse().ok()?;
-        (number >= 0.0 && number < 1e15).then_some(number as u64)
+        (0.0..1e15).contains(&number).then_some(number as u64)
     })
 }
 
@@ -226,7 +226,10 @@ mod tests {
     #[test]
     fn retry_after_prefers_milliseconds() {
         for (pairs, expected) in [
-            (&[("retry-after", "2"), ("retry-after-ms", "1500.5")][..], Some(Duration::from_micros(1_500_500))),
+            (
+                &[("retry-after", "2"), ("retry-after-ms", "1500.5")][..],
+                Some(Duration::from_micros(1_500_500)),
+            ),
             (&[("retry-after", "2"), ("x-ms-retry-after-ms", "300")], millis(300)),
             (&[("retry-after", "0.5")], millis(500)),
             (&[("retry-after", "86400")], millis(86_400_000)),

@@ -89,7 +89,11 @@ fn garbage(response: &Response<'_>, why: &str) -> Outcome {
 /// Whether the answer is whole, by the words of the whole family.
 fn finish(reason: &str) -> Finish {
     match reason {
-        "length" | "max_tokens" | "max_output_tokens" | "MAX_TOKENS" | "model_length"
+        "length"
+        | "max_tokens"
+        | "max_output_tokens"
+        | "MAX_TOKENS"
+        | "model_length"
         | "model_context_window_exceeded" => Finish::Truncated,
         // Broken off by the server (DeepSeek, Zhipu): paid for, and not whole.
         "insufficient_system_resource" | "network_error" => Finish::Truncated,

@@ -112,7 +112,10 @@ fn effective_status(status: u16, said: &Said) -> u16 {
     if !(200..=299).contains(&status) {
         return status;
     }
-    said.words.iter().find_map(|word| word.parse().ok().filter(|code| (400..=599).contains(code))).unwrap_or(status)
+    said.words
+        .iter()
+        .find_map(|word| word.parse().ok().filter(|code| (400..=599).contains(code)))
+        .unwrap_or(status)
 }
 
 /// What an error body says, in whatever shape.

@@ -138,7 +138,10 @@ mod tests {
             ("null", None),
             ("7", Some("7")),
             ("[]", None),
-            (r#"[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"},{"type":"text","text":"b"}]"#, Some("ab")),
+            (
+                r#"[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"},{"type":"text","text":"b"}]"#,
+                Some("ab"),
+            ),
             (r#"{"text":"no"}"#, None),
             ("true", None),
             ("1.5", None),

@@ -49,9 +49,7 @@ fn tokens(body: &Body<'_>, no_output: bool) -> Option<Usage> {
     let input = body.prompt_tokens.0.or(body.input_tokens.0).or_else(|| Some(hit? + miss?))?;
     let total = body.total_tokens.0;
     let stated_output = body.completion_tokens.0.or(body.output_tokens.0);
-    let mut output = stated_output
-        .or_else(|| total?.checked_sub(input))
-        .or(no_output.then_some(0))?;
+    let mut output = stated_output.or_else(|| total?.checked_sub(input)).or(no_output.then_some(0))?;
 
     let input_details = body.prompt_tokens_details.as_ref().or(body.input_tokens_details.as_ref());
     let output_details = body.completion_tokens_details.as_ref().or(body.output_tokens_details.as_ref());
@@ -176,7 +174,11 @@ mod tests {
     #[test]
     fn every_convention_of_the_family_is_understood() {
         for (what, json, expected) in [
-            ("plain", r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#, usage(10, 0, 0, 5, 0)),
+            (
+                "plain",
+                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#,
+                usage(10, 0, 0, 5, 0),
+            ),
             (
                 "chat with details",
                 r#"{"prompt_tokens":100,"completion_tokens":50,"total_tokens":150,"prompt_tokens_details":{"cached_tokens":64,"cache_write_tokens":20,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":40,"rejected_prediction_tokens":2}}"#,
@@ -207,10 +209,26 @@ mod tests {
                 r#"{"prompt_tokens":10,"completion_tokens":35,"total_tokens":45,"completion_tokens_details":{"reasoning_tokens":30}}"#,
                 usage(10, 0, 0, 35, 30),
             ),
-            ("Moonshot", r#"{"prompt_tokens":10,"completion_tokens":5,"cached_tokens":7}"#, usage(10, 7, 0, 5, 0)),
-            ("both names", r#"{"prompt_tokens":10,"input_tokens":10,"completion_tokens":5,"output_tokens":5}"#, usage(10, 0, 0, 5, 0)),
-            ("null details", r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":null,"completion_tokens_details":{"reasoning_tokens":null}}"#, usage(10, 0, 0, 5, 0)),
-            ("Groq's times", r#"{"queue_time":0.1,"prompt_tokens":10,"prompt_time":0.003,"completion_tokens":5,"total_time":1.5}"#, usage(10, 0, 0, 5, 0)),
+            (
+                "Moonshot",
+                r#"{"prompt_tokens":10,"completion_tokens":5,"cached_tokens":7}"#,
+                usage(10, 7, 0, 5, 0),
+            ),
+            (
+                "both names",
+                r#"{"prompt_tokens":10,"input_tokens":10,"completion_tokens":5,"output_tokens":5}"#,
+                usage(10, 0, 0, 5, 0),
+            ),
+            (
+                "null details",
+                r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":null,"completion_tokens_details":{"reasoning_tokens":null}}"#,
+                usage(10, 0, 0, 5, 0),
+            ),
+            (
+                "Groq's times",
+                r#"{"queue_time":0.1,"prompt_tokens":10,"prompt_time":0.003,"completion_tokens":5,"total_time":1.5}"#,
+                usage(10, 0, 0, 5, 0),
+            ),
             ("floats", r#"{"prompt_tokens":10.0,"completion_tokens":5.0}"#, usage(10, 0, 0, 5, 0)),
             ("output from the total", r#"{"prompt_tokens":10,"total_tokens":15}"#, usage(10, 0, 0, 5, 0)),
             ("nothing", "{}", None),
@@ -220,7 +238,11 @@ mod tests {
             ("text", r#"{"prompt_tokens":"ten","completion_tokens":5}"#, None),
             ("half a token", r#"{"prompt_tokens":1.5,"completion_tokens":5}"#, None),
             ("absurd", r#"{"prompt_tokens":9999999999,"completion_tokens":5}"#, None),
-            ("too large for anything", r#"{"prompt_tokens":18446744073709551615,"completion_tokens":18446744073709551615,"total_tokens":1,"completion_tokens_details":{"reasoning_tokens":18446744073709551615}}"#, None),
+            (
+                "too large for anything",
+                r#"{"prompt_tokens":18446744073709551615,"completion_tokens":18446744073709551615,"total_tokens":1,"completion_tokens_details":{"reasoning_tokens":18446744073709551615}}"#,
+                None,
+            ),
         ] {
             assert_eq!(stated(json).usage, expected, "{what}");
         }
@@ -241,9 +263,18 @@ mod tests {
             (r#"{"cost":"0.25"}"#, Some(250_000_000_000)),
             (r#"{"cost":0.00018299999999999998}"#, Some(183_000_000)),
             (r#"{"cost":0}"#, Some(0)),
-            (r#"{"cost":0.01,"is_byok":true,"cost_details":{"upstream_inference_cost":0.2}}"#, Some(210_000_000_000)),
-            (r#"{"cost":0.01,"is_byok":false,"cost_details":{"upstream_inference_cost":0.2}}"#, Some(10_000_000_000)),
-            (r#"{"cost":0.01,"is_byok":true,"cost_details":{"upstream_inference_cost":null}}"#, Some(10_000_000_000)),
+            (
+                r#"{"cost":0.01,"is_byok":true,"cost_details":{"upstream_inference_cost":0.2}}"#,
+                Some(210_000_000_000),
+            ),
+            (
+                r#"{"cost":0.01,"is_byok":false,"cost_details":{"upstream_inference_cost":0.2}}"#,
+                Some(10_000_000_000),
+            ),
+            (
+                r#"{"cost":0.01,"is_byok":true,"cost_details":{"upstream_inference_cost":null}}"#,
+                Some(10_000_000_000),
+            ),
             (r#"{"cost":-1}"#, None),
             (r#"{"cost":1e30}"#, None),
             (r#"{"cost":null}"#, None),

@@ -15,15 +15,36 @@ pub(super) fn word(word: &str) -> Option<RefusalKind> {
     Some(match word {
         // Rate limits. Zhipu: 1302 own rate, 1303 frequency, 1304 today's calls, 1308 and 1310 the
         // quota of a window, 1313 fair use.
-        "rate_limit_exceeded" | "rate_limit_error" | "slow_down" | "RESOURCE_EXHAUSTED"
-        | "Throttling" | "Throttling.RateQuota" | "Throttling.BurstRate" | "Throttling.AllocationQuota"
-        | "ThrottlingException" | "ServiceQuotaExceededException" | "in_flight_budget_exhausted" | "1302"
-        | "1303" | "1304" | "1308" | "1310" | "1313" => Rate,
+        "rate_limit_exceeded"
+        | "rate_limit_error"
+        | "slow_down"
+        | "RESOURCE_EXHAUSTED"
+        | "Throttling"
+        | "Throttling.RateQuota"
+        | "Throttling.BurstRate"
+        | "Throttling.AllocationQuota"
+        | "ThrottlingException"
+        | "ServiceQuotaExceededException"
+        | "in_flight_budget_exhausted"
+        | "1302"
+        | "1303"
+        | "1304"
+        | "1308"
+        | "1310"
+        | "1313" => Rate,
 
         // No room. Groq: flex is full. Zhipu: 1305 platform overloaded, 1312 model busy.
-        "server_is_overloaded" | "service_unavailable_error" | "overloaded_error" | "capacity_exceeded"
-        | "resource_unavailable" | "provider_overloaded" | "UNAVAILABLE" | "ModelNotReadyException"
-        | "ServiceUnavailableException" | "1305" | "1312" => Capacity,
+        "server_is_overloaded"
+        | "service_unavailable_error"
+        | "overloaded_error"
+        | "capacity_exceeded"
+        | "resource_unavailable"
+        | "provider_overloaded"
+        | "UNAVAILABLE"
+        | "ModelNotReadyException"
+        | "ServiceUnavailableException"
+        | "1305"
+        | "1312" => Capacity,
 
         // OpenRouter's upstream never took the request, and OpenRouter bills nothing for it.
         "provider_unavailable" | "ModelErrorException" => Server,
@@ -41,21 +62,54 @@ pub(super) fn word(word: &str) -> Option<RefusalKind> {
         | "Arrearage"
         | "1113" => NoCredit,
 
-        "invalid_api_key" | "InvalidApiKey" | "authentication_error" | "authentication" | "permission_error"
-        | "permission_denied" | "PERMISSION_DENIED" | "UNAUTHENTICATED" | "API_KEY_INVALID"
-        | "AccessDenied" | "AccessDeniedException" | "account_deactivated"
-        | "unsupported_country_region_territory" | "1000" | "1001" | "1002" | "1003" | "1004" | "1005"
-        | "1112" | "1121" => Auth,
+        "invalid_api_key"
+        | "InvalidApiKey"
+        | "authentication_error"
+        | "authentication"
+        | "permission_error"
+        | "permission_denied"
+        | "PERMISSION_DENIED"
+        | "UNAUTHENTICATED"
+        | "API_KEY_INVALID"
+        | "AccessDenied"
+        | "AccessDeniedException"
+        | "account_deactivated"
+        | "unsupported_country_region_territory"
+        | "1000"
+        | "1001"
+        | "1002"
+        | "1003"
+        | "1004"
+        | "1005"
+        | "1112"
+        | "1121" => Auth,
 
-        "model_not_found" | "ModelNotFound" | "model_not_available" | "model_decommissioned"
-        | "invalid_model" | "DeploymentNotFound" | "not_found_error" | "NOT_FOUND"
-        | "ResourceNotFoundException" | "1211" | "1221" => ModelGone,
+        "model_not_found"
+        | "ModelNotFound"
+        | "model_not_available"
+        | "model_decommissioned"
+        | "invalid_model"
+        | "DeploymentNotFound"
+        | "not_found_error"
+        | "NOT_FOUND"
+        | "ResourceNotFoundException"
+        | "1211"
+        | "1221" => ModelGone,
 
-        "context_length_exceeded" | "max_tokens_exceeded" | "token_limit_exceeded" | "string_too_long"
-        | "string_above_max_length" | "request_too_large" | "1261" => TooLong,
+        "context_length_exceeded"
+        | "max_tokens_exceeded"
+        | "token_limit_exceeded"
+        | "string_too_long"
+        | "string_above_max_length"
+        | "request_too_large"
+        | "1261" => TooLong,
 
-        "content_filter" | "content_policy_violation" | "ResponsibleAIPolicyViolation"
-        | "data_inspection_failed" | "DataInspectionFailed" | "1301" => Blocked,
+        "content_filter"
+        | "content_policy_violation"
+        | "ResponsibleAIPolicyViolation"
+        | "data_inspection_failed"
+        | "DataInspectionFailed"
+        | "1301" => Blocked,
 
         "InvalidParameter" | "ValidationException" | "1210" | "1213" | "1214" => Invalid,
         _ => return None,

@@ -61,7 +61,9 @@ fn turns<'a>(value: &'a RawValue, chat: &mut Chat<'a>) -> Result<(), String> {
             "user" => "user",
             "assistant" => "assistant",
             "system" => "system",
-            other => return Err(format!("`messages`: role `{other}` has no counterpart in chat completions")),
+            other => {
+                return Err(format!("`messages`: role `{other}` has no counterpart in chat completions"));
+            }
         };
         chat.messages.push(Message { role, content: content(turn.content)? });
     }

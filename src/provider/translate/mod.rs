@@ -146,7 +146,9 @@ fn string(raw: &RawValue) -> Option<&RawValue> {
 
 /// The error for a field that has no counterpart.
 fn no_counterpart(field: &str) -> String {
-    format!("`{field}` has no counterpart in chat completions; take it out, or send to a provider of its own format")
+    format!(
+        "`{field}` has no counterpart in chat completions; take it out, or send to a provider of its own format"
+    )
 }
 
 #[cfg(test)]
@@ -277,22 +279,50 @@ mod tests {
         for (wire, body, named) in [
             (Wire::Messages, json!({"messages": user, "tools": []}), "tools"),
             (Wire::Messages, json!({"messages": user, "top_k": 5}), "top_k"),
-            (Wire::Messages, json!({"messages": user, "thinking": {"type": "enabled", "budget_tokens": 9}}), "thinking"),
+            (
+                Wire::Messages,
+                json!({"messages": user, "thinking": {"type": "enabled", "budget_tokens": 9}}),
+                "thinking",
+            ),
             (Wire::Messages, json!({"messages": user, "output_config": {"effort": "low"}}), "output_config"),
             (Wire::Messages, json!({"messages": []}), "messages"),
             (Wire::Messages, json!({"max_tokens": 1}), "messages"),
             (Wire::Messages, json!({"messages": [{"role": "assistant", "content": "{"}]}), "assistant"),
             (Wire::Messages, json!({"messages": [{"role": "tool", "content": "x"}]}), "tool"),
-            (Wire::Messages, json!({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}), "document"),
+            (
+                Wire::Messages,
+                json!({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}),
+                "document",
+            ),
             (Wire::Messages, json!({"messages": [{"role": "user", "content": 7}]}), "content"),
             (Wire::GenerateContent, json!({"contents": []}), "contents"),
-            (Wire::GenerateContent, json!({"contents": [{"role": "model", "parts": [{"text": "x"}]}]}), "model"),
+            (
+                Wire::GenerateContent,
+                json!({"contents": [{"role": "model", "parts": [{"text": "x"}]}]}),
+                "model",
+            ),
             (Wire::GenerateContent, parts(json!({"functionCall": {}})), "functionCall"),
             (Wire::GenerateContent, parts(json!({"text": "x", "thought": true})), "thought"),
-            (Wire::GenerateContent, parts(json!({"inlineData": {"mimeType": "audio/wav", "data": "A"}})), "audio/wav"),
-            (Wire::GenerateContent, json!({"contents": [{"parts": [{"text": "x"}]}], "safetySettings": []}), "safetySettings"),
-            (Wire::GenerateContent, json!({"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"thinkingConfig": {}}}), "thinkingConfig"),
-            (Wire::GenerateContent, json!({"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"responseMimeType": "text/x.enum"}}), "text/x.enum"),
+            (
+                Wire::GenerateContent,
+                parts(json!({"inlineData": {"mimeType": "audio/wav", "data": "A"}})),
+                "audio/wav",
+            ),
+            (
+                Wire::GenerateContent,
+                json!({"contents": [{"parts": [{"text": "x"}]}], "safetySettings": []}),
+                "safetySettings",
+            ),
+            (
+                Wire::GenerateContent,
+                json!({"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"thinkingConfig": {}}}),
+                "thinkingConfig",
+            ),
+            (
+                Wire::GenerateContent,
+                json!({"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"responseMimeType": "text/x.enum"}}),
+                "text/x.enum",
+            ),
         ] {
             let error = can(&item(wire, &body.to_string())).expect_err(named);
             assert!(error.contains(named), "{named}: {error}");

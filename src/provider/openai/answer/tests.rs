@@ -45,16 +45,36 @@ fn whether_a_chat_answer_is_whole() {
         (r#"{"finish_reason":null,"message":{"content":"a"}}"#, Finish::Complete, "a"),
         (r#"{"finish_reason":"length","message":{"content":"a"}}"#, Finish::Truncated, "a"),
         (r#"{"finish_reason":"length","message":{"content":null}}"#, Finish::Truncated, ""),
-        (r#"{"finish_reason":"insufficient_system_resource","message":{"content":"a"}}"#, Finish::Truncated, "a"),
+        (
+            r#"{"finish_reason":"insufficient_system_resource","message":{"content":"a"}}"#,
+            Finish::Truncated,
+            "a",
+        ),
         (r#"{"finish_reason":"content_filter","message":{"content":""}}"#, Finish::ContentFilter, ""),
         (r#"{"finish_reason":"sensitive","message":{"content":""}}"#, Finish::ContentFilter, ""),
-        (r#"{"finish_reason":"stop","message":{"content":null,"refusal":"I cannot"}}"#, Finish::Refusal, "I cannot"),
+        (
+            r#"{"finish_reason":"stop","message":{"content":null,"refusal":"I cannot"}}"#,
+            Finish::Refusal,
+            "I cannot",
+        ),
         (r#"{"finish_reason":"stop","message":{"content":" \n"}}"#, Finish::Empty, " \n"),
-        (r#"{"finish_reason":"stop","message":{"content":null,"reasoning_content":"hm"}}"#, Finish::Empty, ""),
+        (
+            r#"{"finish_reason":"stop","message":{"content":null,"reasoning_content":"hm"}}"#,
+            Finish::Empty,
+            "",
+        ),
         (r#"{"finish_reason":"stop"}"#, Finish::Empty, ""),
-        (r#"{"finish_reason":"tool_calls","message":{"content":null,"tool_calls":[{"id":"c"}]}}"#, Finish::Complete, r#"[{"id":"c"}]"#),
+        (
+            r#"{"finish_reason":"tool_calls","message":{"content":null,"tool_calls":[{"id":"c"}]}}"#,
+            Finish::Complete,
+            r#"[{"id":"c"}]"#,
+        ),
         (r#"{"finish_reason":"stop","message":{"content":"","tool_calls":[]}}"#, Finish::Empty, ""),
-        (r#"{"finish_reason":"stop","message":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}}"#, Finish::Complete, "ab"),
+        (
+            r#"{"finish_reason":"stop","message":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}}"#,
+            Finish::Complete,
+            "ab",
+        ),
     ] {
         let answer = choice(json);
         assert_eq!((answer.finish, answer.text.as_str()), (finish, text), "{json}");
@@ -67,7 +87,10 @@ fn a_response_is_read_whole() {
     let answer = answer(Path::Responses, body);
     assert_eq!((answer.text.as_str(), answer.finish), ("Hello", Finish::Complete));
     assert_eq!(answer.finish_reason.as_deref(), Some("completed"));
-    assert_eq!(answer.usage, Some(Usage { input: 5, cache_read: 1, cache_write: 0, output: 4, reasoning: 2 }));
+    assert_eq!(
+        answer.usage,
+        Some(Usage { input: 5, cache_read: 1, cache_write: 0, output: 4, reasoning: 2 })
+    );
     assert_eq!(answer.request_id.as_deref(), Some("resp_1"));
 }
 
@@ -78,9 +101,21 @@ fn whether_a_response_is_whole() {
         ("incomplete", r#"{"reason":"max_output_tokens"}"#, message, Finish::Truncated, "a"),
         ("incomplete", r#"{"reason":"content_filter"}"#, message, Finish::ContentFilter, "a"),
         ("incomplete", "null", "[]", Finish::Truncated, ""),
-        ("completed", "null", r#"[{"type":"message","content":[{"type":"refusal","refusal":"no"}]}]"#, Finish::Refusal, "no"),
+        (
+            "completed",
+            "null",
+            r#"[{"type":"message","content":[{"type":"refusal","refusal":"no"}]}]"#,
+            Finish::Refusal,
+            "no",
+        ),
         ("completed", "null", "[]", Finish::Empty, ""),
-        ("completed", "null", r#"[{"type":"function_call","name":"f"}]"#, Finish::Complete, r#"[{"type":"function_call","name":"f"}]"#),
+        (
+            "completed",
+            "null",
+            r#"[{"type":"function_call","name":"f"}]"#,
+            Finish::Complete,
+            r#"[{"type":"function_call","name":"f"}]"#,
+        ),
     ] {
         let body = format!(r#"{{"status":"{status}","incomplete_details":{details},"output":{output}}}"#);
         let answer = answer(Path::Responses, &body);
@@ -94,16 +129,23 @@ fn whether_a_response_is_whole() {
 
 #[test]
 fn embeddings_are_given_in_the_order_of_the_inputs() {
-    let one = answer(Path::Embeddings, r#"{"object":"list","data":[{"index":0,"embedding":[0.10,-1e-3]}],"model":"e","usage":{"prompt_tokens":3,"total_tokens":3}}"#);
+    let one = answer(
+        Path::Embeddings,
+        r#"{"object":"list","data":[{"index":0,"embedding":[0.10,-1e-3]}],"model":"e","usage":{"prompt_tokens":3,"total_tokens":3}}"#,
+    );
     assert_eq!(one.text, "[0.10,-1e-3]");
     assert_eq!(one.usage, Some(Usage { input: 3, ..Usage::default() }));
-    let two = answer(Path::Embeddings, r#"{"data":[{"index":1,"embedding":[2]},{"index":0,"embedding":"AAA="}]}"#);
+    let two =
+        answer(Path::Embeddings, r#"{"data":[{"index":1,"embedding":[2]},{"index":0,"embedding":"AAA="}]}"#);
     assert_eq!(two.text, r#"["AAA=",[2]]"#);
 }
 
 #[test]
 fn half_a_surrogate_costs_a_character_and_not_the_answer() {
-    let answer = answer(Path::Chat, r#"{"choices":[{"message":{"content":"a\ud83d b\ud83d\ude00"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#);
+    let answer = answer(
+        Path::Chat,
+        r#"{"choices":[{"message":{"content":"a\ud83d b\ud83d\ude00"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+    );
     assert_eq!(answer.text, "a\u{fffd} b😀");
     assert!(answer.body.ends_with(b"}}"), "the body stays as it came");
     let bytes = b"{\"choices\":[{\"message\":{\"content\":\"a\xff\"}}]}";
@@ -135,14 +177,27 @@ fn what_is_no_answer_is_garbage() {
         }
     }
     let long = "x".repeat(MOST_GARBAGE + 5);
-    let Outcome::Garbage { body, .. } = read_with(&[], long.as_bytes(), Path::Chat, &Quirks::default()) else { panic!() };
+    let Outcome::Garbage { body, .. } = read_with(&[], long.as_bytes(), Path::Chat, &Quirks::default())
+    else {
+        panic!()
+    };
     assert_eq!(body.len(), MOST_GARBAGE);
 }
 
 #[test]
 fn a_spoiled_usage_does_not_spoil_the_answer() {
-    for usage in ["null", "{}", "7", r#""none""#, r#"{"prompt_tokens":-4,"completion_tokens":1}"#, r#"{"prompt_tokens":0,"completion_tokens":0}"#] {
-        let answer = answer(Path::Chat, &format!(r#"{{"choices":[{{"message":{{"content":"a"}}}}],"usage":{usage}}}"#));
+    for usage in [
+        "null",
+        "{}",
+        "7",
+        r#""none""#,
+        r#"{"prompt_tokens":-4,"completion_tokens":1}"#,
+        r#"{"prompt_tokens":0,"completion_tokens":0}"#,
+    ] {
+        let answer = answer(
+            Path::Chat,
+            &format!(r#"{{"choices":[{{"message":{{"content":"a"}}}}],"usage":{usage}}}"#),
+        );
         assert_eq!((answer.text.as_str(), answer.usage), ("a", None), "{usage}");
     }
 }
@@ -150,10 +205,13 @@ fn a_spoiled_usage_does_not_spoil_the_answer() {
 #[test]
 fn costs_come_from_the_body_or_the_vendors_header() {
     let litellm = Quirks { cost_header: Some("x-litellm-response-cost".to_owned()), ..Quirks::default() };
-    let body = r#"{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
+    let body =
+        r#"{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
     for (header, cost) in [("3.6e-05", Some(36_000_000)), ("None", None), ("0.0", Some(0))] {
         let headers = [("x-litellm-response-cost", header)];
-        let Outcome::Answer(answer) = read_with(&headers, body.as_bytes(), Path::Chat, &litellm) else { panic!() };
+        let Outcome::Answer(answer) = read_with(&headers, body.as_bytes(), Path::Chat, &litellm) else {
+            panic!()
+        };
         assert_eq!(answer.reported_cost.map(Usd::pico), cost, "{header}");
     }
     let body = r#"{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"cost":0.000015}}"#;
@@ -162,7 +220,8 @@ fn costs_come_from_the_body_or_the_vendors_header() {
 
 #[test]
 fn an_answer_from_a_cache_may_use_no_tokens() {
-    let body = br#"{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
+    let body =
+        br#"{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
     let headers = [("x-openrouter-cache-status", "HIT"), ("x-request-id", "req")];
     let Outcome::Answer(answer) = read_with(&headers, body, Path::Chat, &Quirks::default()) else { panic!() };
     assert_eq!((answer.usage, answer.request_id.as_deref()), (Some(Usage::default()), Some("req")));

@@ -24,6 +24,7 @@ fn kind(outcome: &Outcome) -> RefusalKind {
 
 #[test]
 fn every_documented_error_is_understood() {
+    #[rustfmt::skip]
     let cases: &[(&str, u16, &str, RefusalKind)] = &[
         ("too long", 400, r#"{"error":{"message":"m","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#, TooLong),
         ("flex not allowed", 400, r#"{"error":{"message":"m","type":"invalid_request_error","param":"service_tier","code":null}}"#, ModelGone),
@@ -162,7 +163,9 @@ fn a_gateway_that_lost_its_upstream_leaves_the_outcome_unknown() {
         (528, "", ErrorCode::ServerError),
     ] {
         match refuse(status, &[], body, &Quirks::default()) {
-            Outcome::Unknown { code, http_status, .. } => assert_eq!((code, http_status), (expected, Some(status))),
+            Outcome::Unknown { code, http_status, .. } => {
+                assert_eq!((code, http_status), (expected, Some(status)));
+            }
             other => panic!("{status}: {other:?}"),
         }
     }
@@ -174,7 +177,10 @@ fn an_error_inside_a_success_is_a_refusal_by_its_own_code() {
         (r#"{"error":{"code":429,"message":"m"}}"#, Rate),
         (r#"{"error":{"code":"insufficient_quota","message":"m"}}"#, NoCredit),
         (r#"{"error":{"code":502,"message":"m","metadata":{"error_type":"provider_unavailable"}}}"#, Server),
-        (r#"{"id":"x","choices":[{"finish_reason":"error","message":{"content":"half"},"error":{"code":503,"message":"m","metadata":{"error_type":"provider_overloaded"}}}]}"#, Capacity),
+        (
+            r#"{"id":"x","choices":[{"finish_reason":"error","message":{"content":"half"},"error":{"code":503,"message":"m","metadata":{"error_type":"provider_overloaded"}}}]}"#,
+            Capacity,
+        ),
         (r#"{"choices":[{"finish_reason":"error","message":{"content":"half"}}]}"#, Server),
         (r#"{"error":"boom"}"#, Server),
     ] {
@@ -216,23 +222,34 @@ fn a_refusal_keeps_the_words_the_wait_and_the_name_of_the_request() {
     let body = r#"[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}}]"#;
     let Outcome::Refused(refusal) = refuse(429, &[], body, &Quirks::default()) else { panic!() };
     assert_eq!(refusal.retry_after, Some(Duration::from_millis(34_500)));
-    let Outcome::Refused(refusal) = refuse(429, &[("retry-after", "2")], body, &Quirks::default()) else { panic!() };
+    let Outcome::Refused(refusal) = refuse(429, &[("retry-after", "2")], body, &Quirks::default()) else {
+        panic!()
+    };
     assert_eq!(refusal.retry_after, Some(Duration::from_secs(2)), "a header goes before the body");
 }
 
 #[test]
 fn messages_are_readable_whatever_the_body() {
     for (status, body, expected) in [
-        (422, r#"{"detail":[{"loc":["body","n"],"msg":"too small","input":"secret prompt"}]}"#, "body.n: too small"),
+        (
+            422,
+            r#"{"detail":[{"loc":["body","n"],"msg":"too small","input":"secret prompt"}]}"#,
+            "body.n: too small",
+        ),
         (403, "<HTML>\n<title> Just a moment </title>", "an HTML page: Just a moment"),
         (503, "no healthy upstream", "no healthy upstream"),
         (500, "", "HTTP 500 without a message"),
         (400, r#"{"error":{"message":{"a":1}}}"#, r#"{"a":1}"#),
     ] {
-        let Outcome::Refused(refusal) = refuse(status, &[], body, &Quirks::default()) else { panic!("{body}") };
+        let Outcome::Refused(refusal) = refuse(status, &[], body, &Quirks::default()) else {
+            panic!("{body}")
+        };
         assert_eq!(refusal.message, expected);
     }
-    let Outcome::Refused(redirect) = refuse(307, &[("location", "https://x/")], "", &Quirks::default()) else { panic!() };
+    let Outcome::Refused(redirect) = refuse(307, &[("location", "https://x/")], "", &Quirks::default())
+    else {
+        panic!()
+    };
     assert!(redirect.message.contains("https://x/"), "{}", redirect.message);
 
     let long = format!(r#"{{"error":"{}"}}"#, "é".repeat(5_000));
