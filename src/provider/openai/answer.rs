@@ -157,33 +157,32 @@ fn chat(body: &[u8]) -> Result<Parsed, String> {
     let failed = failed || choice.finish_reason.as_str() == "error";
     let message = choice.message.unwrap_or_default();
     let (text, finish) = match finish(choice.finish_reason.as_str()) {
-        Finish::Complete => said(&message),
-        other => (message.content.as_str().to_owned(), other),
+        Finish::Complete => said(message),
+        other => (message.content.into_string(), other),
     };
     Ok(Parsed {
-        id: chat.id.to_owned(),
-        model: chat.model.to_owned(),
+        id: chat.id.into_some(),
+        model: chat.model.into_some(),
         text,
         finish,
-        finish_reason: choice.finish_reason.to_owned(),
+        finish_reason: choice.finish_reason.into_some(),
         stated: chat.usage.map(|raw| usage::read(raw, false)).unwrap_or_default(),
         failed,
     })
 }
 
 /// The text of a whole message: what it says, else why it declines, else the tools it calls as JSON.
-fn said(message: &Message<'_>) -> (String, Finish) {
-    let content = message.content.as_str();
-    if !content.trim_ascii().is_empty() {
-        return (content.to_owned(), Finish::Complete);
+fn said(message: Message<'_>) -> (String, Finish) {
+    if !message.content.as_str().trim_ascii().is_empty() {
+        return (message.content.into_string(), Finish::Complete);
     }
-    if let Some(refusal) = message.refusal.to_owned() {
+    if let Some(refusal) = message.refusal.into_some() {
         return (refusal, Finish::Refusal);
     }
     let calls = message.tool_calls.filter(|calls| calls.get() != "[]").or(message.function_call);
     match calls {
         Some(calls) => (calls.get().to_owned(), Finish::Complete),
-        None => (content.to_owned(), Finish::Empty),
+        None => (message.content.into_string(), Finish::Empty),
     }
 }
 
@@ -249,11 +248,11 @@ fn responses(body: &[u8]) -> Result<Parsed, String> {
         _ => whole,
     };
     Ok(Parsed {
-        id: reply.id.to_owned(),
-        model: reply.model.to_owned(),
+        id: reply.id.into_some(),
+        model: reply.model.into_some(),
         text,
         finish,
-        finish_reason: reason.to_owned().or(reply.status.to_owned()),
+        finish_reason: reason.into_some().or(reply.status.into_some()),
         stated: reply.usage.map(|raw| usage::read(raw, false)).unwrap_or_default(),
         failed,
     })
@@ -333,8 +332,8 @@ fn embeddings(body: &[u8]) -> Result<Parsed, String> {
         }
     };
     Ok(Parsed {
-        id: reply.id.to_owned(),
-        model: reply.model.to_owned(),
+        id: reply.id.into_some(),
+        model: reply.model.into_some(),
         text,
         finish: Finish::Complete,
         finish_reason: None,

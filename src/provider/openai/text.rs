@@ -22,9 +22,14 @@ impl Text<'_> {
         self.0.as_deref().unwrap_or_default()
     }
 
+    /// The text as a value of its own; empty where there is none.
+    pub(super) fn into_string(self) -> String {
+        self.0.map(Cow::into_owned).unwrap_or_default()
+    }
+
     /// The text as a value of its own; `None` where it is empty.
-    pub(super) fn to_owned(&self) -> Option<String> {
-        self.0.as_deref().filter(|text| !text.is_empty()).map(str::to_owned)
+    pub(super) fn into_some(self) -> Option<String> {
+        self.0.filter(|text| !text.is_empty()).map(Cow::into_owned)
     }
 }
 
