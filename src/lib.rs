@@ -9,6 +9,7 @@ pub mod engine;
 pub mod job;
 pub mod ledger;
 pub mod money;
+pub mod plan;
 pub mod record;
 pub mod store;
 pub mod view;

@@ -49,6 +49,27 @@ pub struct Route {
 }
 
 impl Route {
+    /// A route that an earlier process used and the config no longer has: known by name only.
+    pub fn gone(name: &Arc<str>) -> Route {
+        let (provider, model) = name.split_once('/').unwrap_or(("", name));
+        Route {
+            name: name.clone(),
+            provider: provider.into(),
+            account: provider.into(),
+            model: model.into(),
+            lane: "realtime".into(),
+            wires: Vec::new(),
+            context: None,
+            max_output: None,
+            features: None,
+            prices: None,
+            hours: Calendar::always(),
+            limits: Limits::default(),
+            account_limits: Limits::default(),
+            unusable: Some("no longer in the config".to_owned()),
+        }
+    }
+
     /// Output tokens a request may be billed for.
     pub fn most_output(&self, asked: Option<u32>) -> Option<u64> {
         asked.map(u64::from).or(self.max_output)
