@@ -129,6 +129,7 @@ impl Engine {
             }
         }
         self.park(id, key, None);
+        self.refill(id, key);
     }
 
     fn refill(&mut self, id: &JobId, key: (u16, u8)) {
@@ -159,8 +160,8 @@ impl Engine {
         let Some(deadline) = deadline else { return (false, now + Duration::from_secs(24 * 3_600)) };
         let counts = self.ledger.get(id).expect("a queue has a ledger").1.counts();
         let left = f64::from(counts.pending + counts.running).min(f64::from(job.n_items));
-        let pace =
-            self.queues.get_mut(id).and_then(|queue| queue.pace.per_minute(now)).unwrap_or(ASSUMED_PACE);
+        let pace = self.queues.get_mut(id).and_then(|queue| queue.pace.last_known(now));
+        let pace = pace.unwrap_or(ASSUMED_PACE);
         let needed = Duration::from_secs_f64(left / pace * 60.0 * DEADLINE_MARGIN) + DEADLINE_GUARD;
         let latest_start = deadline - needed;
         (latest_start <= now, latest_start)

@@ -237,6 +237,7 @@ pub(super) struct Pace {
     counts: [u32; 12],
     slot: i64,
     since: Option<Timestamp>,
+    known: Option<f64>,
 }
 
 impl Pace {
@@ -254,7 +255,14 @@ impl Pace {
         self.turn(now);
         let count: u32 = self.counts.iter().sum();
         let seconds = now.since(self.since?).as_secs_f64().clamp(1.0, 60.0);
-        (count > 0).then_some(f64::from(count) * 60.0 / seconds)
+        let pace = (count > 0).then_some(f64::from(count) * 60.0 / seconds);
+        self.known = pace.or(self.known);
+        pace
+    }
+
+    /// Items a minute when last anything ended: what a night that waits for its hour can expect.
+    pub(super) fn last_known(&mut self, now: Timestamp) -> Option<f64> {
+        self.per_minute(now).or(self.known)
     }
 
     fn turn(&mut self, now: Timestamp) {
