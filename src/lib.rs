@@ -9,6 +9,7 @@ pub mod engine;
 pub mod job;
 pub mod ledger;
 pub mod money;
+pub mod provider;
 pub mod record;
 pub mod store;
 pub mod view;
