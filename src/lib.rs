@@ -66,4 +66,6 @@ pub mod ledger;
 pub mod plan;
 pub mod engine;
 pub mod view;
+pub mod provider;
+pub mod simulate;
 pub mod store;

@@ -1,0 +1,3 @@
+//! Who answers: adapters to providers, and a simulated one.
+
+pub mod simulated;
