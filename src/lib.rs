@@ -67,5 +67,4 @@ pub mod plan;
 pub mod engine;
 pub mod view;
 pub mod provider;
-pub mod simulate;
 pub mod store;
