@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 /// Appends a value to a buffer that is used again and again.
 pub(super) fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
-    postcard::serialize_with_flavor(value, Tail(out)).expect("memory takes every value, and all lengths are known");
+    postcard::serialize_with_flavor(value, Tail(out))
+        .expect("memory takes every value, and all lengths are known");
 }
 
 /// A value followed by the checksum of its bytes.
@@ -22,6 +23,12 @@ pub(super) fn seal(value: &impl Serialize) -> Vec<u8> {
 pub(super) fn unseal<T: DeserializeOwned>(sealed: &[u8]) -> Option<T> {
     let (bytes, crc) = sealed.split_last_chunk::<4>()?;
     (crc32c::crc32c(bytes) == u32::from_le_bytes(*crc)).then(|| postcard::from_bytes(bytes).ok())?
+}
+
+/// The checksum a sealed value ends with. The checksum *of* a sealed value is no use: that of bytes
+/// with their own crc behind them is the same for all bytes.
+pub(super) fn sum_of(sealed: &[u8]) -> u32 {
+    u32_at(sealed, sealed.len() - 4)
 }
 
 /// Four bytes at `at`, little endian; the caller knows they are there.

@@ -39,7 +39,12 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Sizes {
-        Sizes { journal_segment: 64 << 20, prompt_segment: 64 << 20, ballast: 16 << 20, least_free: 128 << 20 }
+        Sizes {
+            journal_segment: 64 << 20,
+            prompt_segment: 64 << 20,
+            ballast: 16 << 20,
+            least_free: 128 << 20,
+        }
     }
 }
 
@@ -130,7 +135,8 @@ impl FileStore {
     /// the store asks for.
     pub fn check_room(&self, bytes: u64, n_items: u64) -> Result<(), StoreError> {
         let needed = bytes / 5 * 2 + 200 * n_items + self.sizes.least_free;
-        let free = self.disk.free(&self.state).map_err(StoreError::io("measure the free space of", &self.state))?;
+        let free =
+            self.disk.free(&self.state).map_err(StoreError::io("measure the free space of", &self.state))?;
         if free >= needed {
             return Ok(());
         }
@@ -243,7 +249,9 @@ impl Store for FileStore {
         let at = checkpoint.snapshot.globals.seq;
         if at != self.journal.appended() {
             let end = self.journal.appended();
-            return Err(StoreError::refused(format!("a checkpoint of record {at} came when {end} was the last")));
+            return Err(StoreError::refused(format!(
+                "a checkpoint of record {at} came when {end} was the last"
+            )));
         }
         self.owed.add(checkpoint);
         self.sync()?;
@@ -313,7 +321,10 @@ fn read_finished(dir: &Path) -> Result<Option<JobLedger>, StoreError> {
     let path = finished_path(dir);
     match std::fs::read(&path) {
         Ok(bytes) => unseal(&bytes).map(Some).ok_or_else(|| {
-            StoreError::Damaged(format!("{} is damaged: the totals of the job cannot be read", path.display()))
+            StoreError::Damaged(format!(
+                "{} is damaged: the totals of the job cannot be read",
+                path.display()
+            ))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::io("read", &path)(error)),
@@ -323,7 +334,9 @@ fn read_finished(dir: &Path) -> Result<Option<JobLedger>, StoreError> {
 fn read_since(dir: &Path) -> Result<Seq, StoreError> {
     let path = dir.join("since");
     let text = std::fs::read_to_string(&path).map_err(StoreError::io("read", &path))?;
-    text.trim().parse().map_err(|_| StoreError::Damaged(format!("{} is damaged: it holds no number", path.display())))
+    text.trim()
+        .parse()
+        .map_err(|_| StoreError::Damaged(format!("{} is damaged: it holds no number", path.display())))
 }
 
 fn folders(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sled::{Batch, Db};
 
 use super::StoreError;
-use super::codec::{seal, unseal};
+use super::codec::{seal, sum_of, unseal};
 use super::disk::{self, Disk, in_words};
 use crate::job::JobId;
 use crate::ledger::{Globals, JobLedger};
@@ -118,9 +118,14 @@ impl Index {
     pub(super) fn write(&mut self, snapshot: &Snapshot, owed: &Owed) -> Result<(), StoreError> {
         let Some(db) = &self.db else { return Ok(()) };
         self.disk.step().map_err(StoreError::io("write", &self.dir))?;
-        let free = self.disk.free(&self.dir).map_err(StoreError::io("measure the free space of", &self.dir))?;
+        let free =
+            self.disk.free(&self.dir).map_err(StoreError::io("measure the free space of", &self.dir))?;
         if free < LEAST_FREE {
-            return Err(StoreError::DiskFull(format!("{} needed in {}", in_words(LEAST_FREE), self.dir.display())));
+            return Err(StoreError::DiskFull(format!(
+                "{} needed in {}",
+                in_words(LEAST_FREE),
+                self.dir.display()
+            )));
         }
         let changes = changes(&mut self.sums, snapshot, owed);
         let watermark = Watermark {
@@ -196,7 +201,7 @@ fn load(db: &Db) -> Option<Option<(Checkpoint, BTreeMap<JobId, Sums>)>> {
     let mut sums = BTreeMap::new();
     for (job, sum) in watermark.jobs {
         let value = db.get(totals_key(&job)).ok()??;
-        let totals: Totals = unseal(&value).filter(|_| crc32c::crc32c(&value) == sum)?;
+        let totals: Totals = unseal(&value).filter(|_| sum_of(&value) == sum)?;
         for entry in db.scan_prefix(chunks_prefix(&job)) {
             let (key, value) = entry.ok()?;
             let number = u32::from_be_bytes(*key.last_chunk()?);
@@ -223,8 +228,7 @@ type Change = (Vec<u8>, Option<Vec<u8>>);
 /// What is to be written, and keeps `sums` in step with it.
 fn changes(sums: &mut BTreeMap<JobId, Sums>, snapshot: &Snapshot, owed: &Owed) -> Vec<Change> {
     let mut changes = Vec::new();
-    let named: BTreeMap<&JobId, &JobLedger> =
-        snapshot.jobs.iter().map(|(job, state)| (job, state)).collect();
+    let named: BTreeMap<&JobId, &JobLedger> = snapshot.jobs.iter().map(|(job, state)| (job, state)).collect();
     for (job, gone) in sums.extract_if(.., |job, _| !named.contains_key(job)) {
         changes.push((totals_key(&job), None));
         changes.extend(gone.chunks.keys().map(|&chunk| (chunk_key(&job, chunk), None)));
@@ -240,7 +244,7 @@ fn changes(sums: &mut BTreeMap<JobId, Sums>, snapshot: &Snapshot, owed: &Owed) -
     for (job, state) in named {
         let kept = sums.entry(job.clone()).or_default();
         let value = seal(&Totals { state: state.without_items(), chunks: kept.chunks.clone() });
-        let sum = crc32c::crc32c(&value);
+        let sum = sum_of(&value);
         if sum != kept.totals {
             kept.totals = sum;
             changes.push((totals_key(job), Some(value)));

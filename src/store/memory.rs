@@ -121,7 +121,9 @@ impl MemoryStore {
 
     fn check_usable(&self) -> Result<(), StoreError> {
         match self.broken {
-            true => Err(StoreError::Io("the journal is closed for writing".into(), io::ErrorKind::Other.into())),
+            true => {
+                Err(StoreError::Io("the journal is closed for writing".into(), io::ErrorKind::Other.into()))
+            }
             false => Ok(()),
         }
     }
@@ -145,7 +147,8 @@ impl MemoryStore {
         let mut chunks: BTreeMap<(JobId, u32), Vec<u16>> =
             old.into_iter().map(|(job, chunk, states)| ((job, chunk), states)).collect();
         chunks.extend(owed.chunks);
-        let named: BTreeMap<&JobId, &JobLedger> = snapshot.jobs.iter().map(|(job, state)| (job, state)).collect();
+        let named: BTreeMap<&JobId, &JobLedger> =
+            snapshot.jobs.iter().map(|(job, state)| (job, state)).collect();
         chunks.retain(|(job, _), _| named.contains_key(job));
         let chunks = chunks.into_iter().map(|((job, chunk), states)| (job, chunk, states)).collect();
         self.index = Some(Checkpoint { snapshot: snapshot.clone(), finished: Vec::new(), chunks });
@@ -236,7 +239,9 @@ impl Store for MemoryStore {
         let at = checkpoint.snapshot.globals.seq;
         if at != self.appended() {
             let end = self.appended();
-            return Err(StoreError::refused(format!("a checkpoint of record {at} came when {end} was the last")));
+            return Err(StoreError::refused(format!(
+                "a checkpoint of record {at} came when {end} was the last"
+            )));
         }
         self.owed.add(checkpoint);
         self.sync()?;
@@ -282,7 +287,8 @@ impl Remains for MemoryStore {
         let stored = self.snapshot.jobs.iter().find(|(of, _)| of == job);
         let committed_to = stored.map_or(0, |(_, state)| state.committed_to);
         for (seq, record) in (self.first..).zip(&self.journal) {
-            if let Some(settled) = end_of(record).filter(|settled| settled.job == *job && seq <= committed_to) {
+            if let Some(settled) = end_of(record).filter(|settled| settled.job == *job && seq <= committed_to)
+            {
                 states.push((settled.item, settled.status));
             }
         }

@@ -105,9 +105,9 @@ impl StoreError {
     /// Turns what the operating system says about `path` into an error that says what was tried.
     pub(crate) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
         move |error| match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                StoreError::DiskFull(format!("cannot {doing} {}; free some space and try again", path.display()))
-            }
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::DiskFull(
+                format!("cannot {doing} {}; free some space and try again", path.display()),
+            ),
             _ => StoreError::Io(format!("cannot {doing} {}", path.display()), error),
         }
     }

@@ -131,7 +131,9 @@ fn rebuilt(remains: &mut dyn Remains, found: &[Found]) -> Result<Base, StoreErro
     for (job, state) in &mut base.jobs {
         for (item, status) in remains.final_states(job, state.parts)? {
             if item >= state.items.counts().total() {
-                return Err(StoreError::Damaged(format!("the parts of {job} hold item {item}, which it does not have")));
+                return Err(StoreError::Damaged(format!(
+                    "the parts of {job} hold item {item}, which it does not have"
+                )));
             }
             JobLedger::mark_final(&mut state.items, item, status);
         }

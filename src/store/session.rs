@@ -55,7 +55,8 @@ impl Session {
     fn mark(&self, how: &str) -> Result<(), StoreError> {
         let path = self.state.join("SESSION");
         let text = format!("{how} {}\n", boot_id());
-        let written = self.disk.replace(&path, text.as_bytes()).and_then(|()| self.disk.sync_dir(&self.state));
+        let written =
+            self.disk.replace(&path, text.as_bytes()).and_then(|()| self.disk.sync_dir(&self.state));
         written.map_err(StoreError::io("write", &path))
     }
 }

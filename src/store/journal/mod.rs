@@ -86,7 +86,8 @@ impl Journal {
         let (segments, snapshot) = read_heads(&dir, &numbers)?;
         let last = segments.back().expect("there is at least one segment");
         let path = segment_path(&dir, last.number);
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(StoreError::io("open", &path))?;
+        let file =
+            OpenOptions::new().read(true).write(true).open(&path).map_err(StoreError::io("open", &path))?;
         let mut journal = Journal {
             disk,
             good: 0,
@@ -127,7 +128,10 @@ impl Journal {
         }
         if let Err(error) = self.disk.sync(&self.file) {
             self.broken = true;
-            return Err(StoreError::Io(format!("cannot sync {}; stop and start again", self.dir.display()), error));
+            return Err(StoreError::Io(
+                format!("cannot sync {}; stop and start again", self.dir.display()),
+                error,
+            ));
         }
         self.good += self.waiting.len() as u64;
         self.synced = self.appended;
@@ -227,7 +231,10 @@ impl Journal {
             return Ok(());
         }
         let why = io::Error::other("an earlier write could not be completed");
-        Err(StoreError::Io(format!("{} is closed for writing; stop and start again", self.dir.display()), why))
+        Err(StoreError::Io(
+            format!("{} is closed for writing; stop and start again", self.dir.display()),
+            why,
+        ))
     }
 
     /// After a failed write: what it left behind must not stand before the next one.
@@ -247,7 +254,8 @@ impl Journal {
         loop {
             match frames.next().map_err(StoreError::io("read", path))? {
                 Found::Frame => {
-                    let record = postcard::from_bytes(frames.body()).map_err(|_| damaged(path, self.appended + 1))?;
+                    let record =
+                        postcard::from_bytes(frames.body()).map_err(|_| damaged(path, self.appended + 1))?;
                     self.appended += 1;
                     self.note_row(&record);
                 }

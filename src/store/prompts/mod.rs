@@ -85,7 +85,8 @@ impl FrameHead {
 
     /// The head of a frame with this body; the checksum covers both.
     fn new(kind: u32, first: ItemIndex, n: u32, unpacked: usize, body: &[u8]) -> FrameHead {
-        let mut head = FrameHead { len: body.len() as u32, crc: 0, kind, first, n, unpacked: unpacked as u32 };
+        let mut head =
+            FrameHead { len: body.len() as u32, crc: 0, kind, first, n, unpacked: unpacked as u32 };
         head.crc = head.sum(body);
         head
     }
@@ -101,7 +102,14 @@ impl FrameHead {
 
     fn from_bytes(bytes: &[u8; FrameHead::LEN]) -> FrameHead {
         let field = |n: usize| u32_at(bytes, 4 * n);
-        FrameHead { len: field(0), crc: field(1), kind: field(2), first: field(3), n: field(4), unpacked: field(5) }
+        FrameHead {
+            len: field(0),
+            crc: field(1),
+            kind: field(2),
+            first: field(3),
+            n: field(4),
+            unpacked: field(5),
+        }
     }
 
     fn sum(&self, body: &[u8]) -> u32 {

@@ -63,7 +63,10 @@ impl PromptReader {
         let mut wanted = Vec::with_capacity(items.len());
         for (place, &item) in items.iter().enumerate() {
             if item >= shelf.n_items {
-                return Err(StoreError::refused(format!("{job} has {} items, no item {item}", shelf.n_items)));
+                return Err(StoreError::refused(format!(
+                    "{job} has {} items, no item {item}",
+                    shelf.n_items
+                )));
             }
             wanted.push((shelf.frame_of(item), place, item));
         }

@@ -97,7 +97,8 @@ impl PromptWriter {
             segments: self.segment.number,
             sha256: hex(&self.footers.clone().finalize()),
         };
-        let json = serde_json::to_vec(&commit).map_err(|error| StoreError::io("write", &self.dir)(error.into()))?;
+        let json =
+            serde_json::to_vec(&commit).map_err(|error| StoreError::io("write", &self.dir)(error.into()))?;
         let commit = self.segment.append(&self.disk, COMMIT, 0, 0, json.len(), &json)?.offset;
         let trailer = Trailer { footer, classes, commit: u64::from(commit) };
         self.segment.close(&self.disk, trailer)?;
@@ -115,8 +116,14 @@ impl PromptWriter {
         }
         self.pack(None)?;
         let first = self.n_items - self.frame_items;
-        let at =
-            self.segment.append(&self.disk, ITEMS, first, self.frame_items, self.frame.len(), &self.packed)?;
+        let at = self.segment.append(
+            &self.disk,
+            ITEMS,
+            first,
+            self.frame_items,
+            self.frame.len(),
+            &self.packed,
+        )?;
         self.segment.frames.push(at);
         self.frame.clear();
         self.frame_items = 0;
@@ -210,7 +217,8 @@ impl Segment {
     }
 
     fn close(&mut self, disk: &Disk, trailer: Trailer) -> Result<(), StoreError> {
-        disk.write_at(&self.file, &trailer.to_bytes(), self.len).map_err(StoreError::io("write", &self.path))?;
+        disk.write_at(&self.file, &trailer.to_bytes(), self.len)
+            .map_err(StoreError::io("write", &self.path))?;
         disk.sync(&self.file).map_err(StoreError::io("sync", &self.path))
     }
 }

@@ -38,7 +38,8 @@ fn prompts_come_back<R: Rig>(new: fn() -> R) {
     let items = items(&job);
     rig.stage(&job, &items);
     rig.store().accept(&job).unwrap();
-    for wanted in [vec![], vec![499, 0, 64, 63, 499], (0..500).collect(), (0..500).rev().step_by(3).collect()] {
+    for wanted in [vec![], vec![499, 0, 64, 63, 499], (0..500).collect(), (0..500).rev().step_by(3).collect()]
+    {
         let read = rig.store().read(&job.id, &wanted).unwrap();
         let expected: Vec<_> = wanted.iter().map(|&index| items[index as usize].clone()).collect();
         assert_eq!(read.iter().map(|item| (**item).clone()).collect::<Vec<_>>(), expected);

@@ -157,7 +157,9 @@ impl<R: Rig> Night<R> {
         }
         for (_, job) in &self.jobs {
             let chunks = self.ledger.get_mut(&job.id).unwrap().items.take_dirty();
-            checkpoint.chunks.extend(chunks.into_iter().map(|(chunk, states)| (job.id.clone(), chunk, states)));
+            checkpoint
+                .chunks
+                .extend(chunks.into_iter().map(|(chunk, states)| (job.id.clone(), chunk, states)));
         }
         checkpoint
     }
@@ -186,7 +188,10 @@ impl<R: Rig> Night<R> {
     }
 
     pub(super) fn start(&mut self) {
-        let Some((job, item)) = self.pick(|phase| phase == Phase::Pending) else { return };
+        let Some((job, item)) = self.pick(|phase| phase == Phase::Pending) else {
+            self.accept();
+            return self.start();
+        };
         let state = self.state(&job).items.get(item);
         self.record(Record::Started(Started {
             attempt: AttemptId(self.ledger.globals.next_attempt),
@@ -207,13 +212,26 @@ impl<R: Rig> Night<R> {
         let unknown = Some((ErrorCode::Timeout, "no answer".to_owned()));
         let (status, error, next) = match dice {
             0..6 => (AttemptStatus::Succeeded, None, settled(ItemStatus::Succeeded, None)),
-            6 => (AttemptStatus::Rejected, Some((ErrorCode::NotJson, "no".into())), Next::Pending(open.step + 1)),
+            6 => (
+                AttemptStatus::Rejected,
+                Some((ErrorCode::NotJson, "no".into())),
+                Next::Pending(open.step + 1),
+            ),
             7 => (AttemptStatus::Unknown, unknown, Next::Held(open.step)),
             8 => (AttemptStatus::Unknown, unknown, Next::Pending(open.step)),
             _ => (AttemptStatus::Error, None, settled(ItemStatus::Failed, Some(ErrorCode::BadRequest))),
         };
         let at_risk = if status == AttemptStatus::Unknown { open.worst_case } else { Usd::ZERO };
-        self.record(Record::Ended(Box::new(ended(&job, attempt, &open, status, error, at_risk, next, self.now()))));
+        self.record(Record::Ended(Box::new(ended(
+            &job,
+            attempt,
+            &open,
+            status,
+            error,
+            at_risk,
+            next,
+            self.now(),
+        ))));
     }
 
     fn settle(&mut self) {
@@ -240,7 +258,8 @@ impl<R: Rig> Night<R> {
         let mut states = Vec::new();
         for (n, record) in self.log[..self.synced].iter().enumerate() {
             if let Some(end) = end_of(record).filter(|end| end.job == job && n as Seq + 1 > from) {
-                let before = self.log[..n].iter().filter_map(end_of).any(|e| (&e.job, e.item) == (&job, end.item));
+                let before =
+                    self.log[..n].iter().filter_map(end_of).any(|e| (&e.job, e.item) == (&job, end.item));
                 if !before {
                     states.push((end.item, end.status));
                 }
@@ -263,7 +282,8 @@ impl<R: Rig> Night<R> {
 
     /// The smallest unfinished job is brought to its end.
     pub(super) fn finish(&mut self) {
-        let unfinished = self.ledger.jobs().filter(|(job, state)| state.finished_at.is_none() && job.n_items < 100);
+        let unfinished =
+            self.ledger.jobs().filter(|(job, state)| state.finished_at.is_none() && job.n_items < 100);
         let Some(job) = unfinished.map(|(job, _)| job.clone()).next() else { return };
         while let Some((attempt, open)) = self.state(&job.id).open.first_key_value() {
             let next = Next::Pending(0);
@@ -272,7 +292,8 @@ impl<R: Rig> Night<R> {
         }
         for item in 0..job.n_items {
             if !self.state(&job.id).items.get(item).is_final() {
-                let end = settled(&job.id, item, ItemStatus::Cancelled, Some(ErrorCode::Cancelled), self.now());
+                let end =
+                    settled(&job.id, item, ItemStatus::Cancelled, Some(ErrorCode::Cancelled), self.now());
                 self.record(Record::Settled(Box::new(end)));
             }
         }
@@ -299,12 +320,18 @@ impl<R: Rig> Night<R> {
     }
 
     fn pick(&mut self, good: impl Fn(Phase) -> bool) -> Option<(JobId, ItemIndex)> {
-        let job = self.pick_job()?;
-        let n_items = self.ledger.get(&job)?.0.n_items;
-        let from = self.dice.below(u64::from(n_items)) as ItemIndex;
-        let items = &self.state(&job).items;
-        let item = (from..n_items).chain(0..from).find(|&item| good(items.get(item).phase()))?;
-        Some((job, item))
+        let first = self.pick_job()?;
+        let at = self.dice.0;
+        let running =
+            self.ledger.jobs().filter(|(job, state)| state.finished_at.is_none() && job.id != first);
+        let others: Vec<JobId> = running.map(|(job, _)| job.id.clone()).collect();
+        [first].into_iter().chain(others).find_map(|job| {
+            let n_items = self.ledger.get(&job)?.0.n_items;
+            let from = (at % u64::from(n_items)) as ItemIndex;
+            let items = &self.state(&job).items;
+            let item = (from..n_items).chain(0..from).find(|&item| good(items.get(item).phase()))?;
+            Some((job, item))
+        })
     }
 
     fn pick_open(&mut self) -> Option<(JobId, AttemptId, OpenAttempt)> {
@@ -331,7 +358,13 @@ pub(super) fn fold(jobs: &[(usize, Arc<Job>)], log: &[Record]) -> Ledger {
     ledger
 }
 
-fn settled(job: &JobId, item: ItemIndex, status: ItemStatus, error: Option<ErrorCode>, at: Timestamp) -> Settled {
+fn settled(
+    job: &JobId,
+    item: ItemIndex,
+    status: ItemStatus,
+    error: Option<ErrorCode>,
+    at: Timestamp,
+) -> Settled {
     Settled {
         job: job.clone(),
         item,

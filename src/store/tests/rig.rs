@@ -44,7 +44,8 @@ impl FileRig {
 
     pub(super) fn closed() -> FileRig {
         // Small enough that every night closes many of everything.
-        let sizes = Sizes { journal_segment: 6_000, prompt_segment: 4_000, ballast: 4_096, least_free: 4_096 };
+        let sizes =
+            Sizes { journal_segment: 6_000, prompt_segment: 4_000, ballast: 4_096, least_free: 4_096 };
         FileRig {
             dir: tempfile::tempdir().unwrap(),
             disk: Disk::with_faults(),
@@ -66,7 +67,8 @@ impl FileRig {
             Ok((1..=n).flat_map(|part| parts[&(job.clone(), part)].clone()).collect())
         };
         let results = self.dir.path().join("results");
-        let store = FileStore::open_on(self.disk.clone(), self.sizes, &self.state(), &results, Box::new(read))?;
+        let store =
+            FileStore::open_on(self.disk.clone(), self.sizes, &self.state(), &results, Box::new(read))?;
         Ok(self.open.insert(store))
     }
 
@@ -137,7 +139,10 @@ impl Rig for MemoryRig {
 
 /// A job of two classes.
 pub(super) fn job(name: &str, n_items: ItemIndex) -> Job {
-    let cheap = Class { ladder: Ladder(vec![vec!["sim/small".into()], vec!["sim/large".into()]]), ..Class::default() };
+    let cheap = Class {
+        ladder: Ladder(vec![vec!["sim/small".into()], vec!["sim/large".into()]]),
+        ..Class::default()
+    };
     let urgent = Class { priority: 10, ..cheap.clone() };
     let max_cost = Some("12.5".parse().unwrap());
     Job {
@@ -159,7 +164,8 @@ pub(super) fn items(job: &Job) -> Vec<Item> {
 }
 
 pub(super) fn item(index: ItemIndex, len: usize) -> Item {
-    let text: String = (0..len).map(|n| char::from(b'a' + ((n * n + index as usize * 7) % 26) as u8)).collect();
+    let text: String =
+        (0..len).map(|n| char::from(b'a' + ((n * n + index as usize * 7) % 26) as u8)).collect();
     let json = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}"#);
     Item {
         index,
