@@ -211,6 +211,11 @@ impl ItemStates {
         self.dirty[item as usize / CHUNK] = true;
     }
 
+    /// Forgets which chunks changed: all of them are stored as they are.
+    pub fn mark_stored(&mut self) {
+        self.dirty.fill(false);
+    }
+
     /// The chunks changed since the last call, with their numbers.
     pub fn take_dirty(&mut self) -> Vec<(u32, Vec<u16>)> {
         let mut chunks = Vec::new();
