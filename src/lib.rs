@@ -55,16 +55,17 @@
 //!   files never change, and `results` shows the newest row of each item.
 //! - *The prompt segments carry their own offsets*, so sled indexes item states only.
 
-pub mod money;
-pub mod clock;
-pub mod job;
 pub mod attempt;
-pub mod check;
 pub mod catalog;
-pub mod record;
-pub mod ledger;
-pub mod plan;
+pub mod check;
+pub mod clock;
 pub mod engine;
-pub mod view;
+pub mod job;
+pub mod ledger;
+pub mod money;
+pub mod plan;
 pub mod provider;
+pub mod record;
+pub mod rehearse;
 pub mod store;
+pub mod view;

@@ -16,7 +16,7 @@ use crate::check::Check;
 use crate::clock::Timestamp;
 use crate::job::{Item, Job, JobOptions};
 use crate::money::{Price, Usd};
-use crate::provider::simulated::{Config, Model, Simulated};
+use crate::provider::simulated::{self, Config, Model, Simulated};
 use crate::view::{JobView, Waiting};
 
 pub mod night;
@@ -116,7 +116,11 @@ fn model(route: &Route, assumed: &Assumptions) -> Model {
         output: assumed.output_tokens,
         context: route.context,
         max_output: route.max_output,
-        limits: route.limits,
+        limits: simulated::Limits {
+            rpm: route.limits.rpm,
+            tpm: route.limits.tpm,
+            concurrency: route.limits.concurrency,
+        },
         ..Model::new(&*route.name, price)
     }
 }

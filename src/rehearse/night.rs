@@ -194,7 +194,9 @@ impl<R: Rows> Night<R> {
         }
         if let Some(from) = from {
             let rows = &mut self.rows;
-            self.store.replay(from, &mut |seq, record| rows.push(seq, &record)).expect("the journal is whole");
+            self.store
+                .replay(from, &mut |seq, record| rows.push(seq, &record))
+                .expect("the journal is whole");
         }
         let seen = Timestamp::from_micros(self.now.micros() + self.clock_error);
         self.engine = Engine::new(self.routes.clone(), ledger, seen);
@@ -286,4 +288,3 @@ impl<R: Rows> Night<R> {
         if self.cut_at == Some(self.writes) { Err(PowerCut) } else { Ok(()) }
     }
 }
-

@@ -19,7 +19,7 @@ use super::scenario::{Chance, World};
 use super::{A_DAY, Seen};
 
 /// What was seen so far.
-pub struct Witness {
+pub(super) struct Witness {
     log_seen: usize,
     stopped: bool,
     final_rows: BTreeMap<ItemIndex, ItemStatus>,
@@ -28,12 +28,12 @@ pub struct Witness {
 }
 
 impl Witness {
-    pub fn new(_: &World) -> Witness {
+    pub(super) fn new(_: &World) -> Witness {
         Witness { log_seen: 0, stopped: false, final_rows: BTreeMap::new(), blocked: false, resumes: 0 }
     }
 
     /// After every step.
-    pub fn look(&mut self, world: &World) {
+    pub(super) fn look(&mut self, world: &World) {
         let (job, state) = world.night.engine.ledger().get(&world.job.id).expect("the job is known");
         let counts = state.counts();
         assert_eq!(counts.total(), job.n_items, "I1: every item is in one place: {counts:?}");
@@ -54,14 +54,14 @@ impl Witness {
     }
 
     /// The power went: what is durable now must stay as it is.
-    pub fn power_cut(&mut self, world: &World) {
+    pub(super) fn power_cut(&mut self, world: &World) {
         self.log_seen = world.night.provider.log().len();
         self.stopped = false;
         self.rows_are_final(world);
     }
 
     /// Recovery a second time comes to the same (I17).
-    pub fn recovered(&mut self, world: &mut World, again: bool) {
+    pub(super) fn recovered(&mut self, world: &mut World, again: bool) {
         let job = world.job.id.clone();
         let Some((_, state)) = world.night.engine.ledger().get(&job) else { return };
         self.stopped = false;
@@ -74,7 +74,7 @@ impl Witness {
     }
 
     /// A command is about to be given.
-    pub fn commanded(&mut self, world: &World, change: &JobChange) {
+    pub(super) fn commanded(&mut self, world: &World, change: &JobChange) {
         // What was sent before the command is no breach of it.
         self.log_seen = world.night.provider.log().len();
         if *change == JobChange::Resumed {
@@ -83,12 +83,12 @@ impl Witness {
     }
 
     /// The command was lost with the power.
-    pub fn forget_command(&mut self) {
+    pub(super) fn forget_command(&mut self) {
         self.stopped = false;
     }
 
     /// An answer to an attempt that is over, or that never was, changes nothing (I16).
-    pub fn deliver_stale(&mut self, world: &mut World, chance: &mut Chance) {
+    pub(super) fn deliver_stale(&mut self, world: &mut World, chance: &mut Chance) {
         if !chance.hit(0.01) {
             return;
         }
@@ -106,7 +106,7 @@ impl Witness {
     }
 
     /// Whether nothing happens without a person; then does what a person would.
-    pub fn is_stuck(&mut self, world: &mut World) -> bool {
+    pub(super) fn is_stuck(&mut self, world: &mut World) -> bool {
         let now = world.night.now();
         let job = world.job.id.clone();
         let (_, state) = world.night.engine.ledger().get(&job).expect("the job is known");
@@ -131,7 +131,7 @@ impl Witness {
     }
 
     /// When all is over.
-    pub fn end(&mut self, world: &World) {
+    pub(super) fn end(&mut self, world: &World) {
         let (job, state) = world.night.engine.ledger().get(&world.job.id).expect("the job is known");
         assert!(state.finished_at.is_some(), "I19: the job did not end: {:?}", state.counts());
         assert!(world.night.now() < super::scenario::EVENING + A_DAY * 30, "I19: it took a month");
@@ -147,7 +147,7 @@ impl Witness {
     }
 
     /// Adds to what all nights saw.
-    pub fn sum_up(&self, world: &World, seen: &mut Seen) {
+    pub(super) fn sum_up(&self, world: &World, seen: &mut Seen) {
         let (job, state) = world.night.engine.ledger().get(&world.job.id).expect("the job is known");
         let rows = world.night.rows.committed(&job.id);
         seen.unknown += state.unknown;
@@ -192,7 +192,8 @@ impl Witness {
         for row in &rows.attempts {
             let billed = lines.get(&row.attempt).map_or(Usd::ZERO, |line| line.billed);
             at_risk += row.at_risk;
-            let presumed_unbilled = lines.get(&row.attempt).and_then(|line| line.fault) == Some(Fault::ServerErrorBilled);
+            let presumed_unbilled =
+                lines.get(&row.attempt).and_then(|line| line.fault) == Some(Fault::ServerErrorBilled);
             if row.at_risk > Usd::ZERO {
                 assert_eq!(row.cost_basis, CostBasis::Estimated);
                 assert!(billed <= row.at_risk, "I8: {} was billed more than its worst case", row.attempt);
@@ -226,7 +227,10 @@ fn limits_of_attempts(world: &World, rows: &Part) {
         let unknown = attempts.iter().filter(|row| row.status == AttemptStatus::Unknown).count();
         let resends = usize::from(options.unknown_resends);
         if options.on_unknown == OnUnknown::Resend {
-            assert!(unknown <= resends + 1, "I5: item {item} was sent again after {unknown} unknown outcomes");
+            assert!(
+                unknown <= resends + 1,
+                "I5: item {item} was sent again after {unknown} unknown outcomes"
+            );
         }
         let settled = attempts.iter().filter(|row| matches!(row.next, Next::Settled(_))).count();
         assert!(settled <= 1, "I2: item {item} was settled {settled} times");

@@ -70,7 +70,7 @@ fn a_power_cut_at_any_write_loses_nothing() {
 fn cut_and_recover(cut_at: u64, keep_unsynced: usize) -> bool {
     let mut world = World::new(&Scenario::fixed());
     let mut witness = Witness::new(&world);
-    world.night.cut_at = Some(cut_at);
+    world.night.cut_at = Some(world.night.writes + cut_at);
     let was_cut = run(&mut world, &mut witness).is_err();
     if was_cut {
         witness.power_cut(&world);
@@ -139,7 +139,7 @@ fn play(seed: u64) -> Seen {
         if cuts_left > 0 && world.night.cut_at.is_none() {
             world.night.cut_at = Some(world.night.writes + 1 + chance.below(60));
         }
-        let step = match world.night.step() {
+        match world.night.step() {
             Ok(true) => witness.look(&world),
             Ok(false) => break,
             Err(PowerCut) => {
@@ -150,10 +150,9 @@ fn play(seed: u64) -> Seen {
                 world.night.restart(keep, lose_index);
                 witness.recovered(&mut world, chance.hit(0.2));
                 world.night.cut_at = None;
-                world.submit_if_lost().expect("no cut is planned")
+                world.submit_if_lost().expect("no cut is planned");
             }
-        };
-        let () = step;
+        }
         if commands_left > 0 && chance.hit(0.02) {
             commands_left -= 1;
             command(&mut world, &mut witness, &mut chance);
@@ -167,6 +166,7 @@ fn play(seed: u64) -> Seen {
     world.calm();
     world.submit_if_lost().expect("no cut is planned");
     let job = world.job.id.clone();
+    witness.commanded(&world, &JobChange::Resumed);
     world.night.event(Event::Command(job, JobChange::Resumed)).expect("no cut is planned");
     run(&mut world, &mut witness).expect("no cut is planned");
     witness.end(&world);

@@ -11,29 +11,29 @@ use overnight::rehearse::night::Rows;
 
 /// What is read in the morning, and every durable record there ever was.
 #[derive(Default)]
-pub struct Parts {
+pub(super) struct Parts {
     /// Rows by job and part.
     parts: BTreeMap<(JobId, u32), Part>,
     open: BTreeMap<JobId, (u32, Part)>,
     /// Starts that are durable, by attempt.
-    pub started: BTreeMap<AttemptId, Started>,
+    pub(super) started: BTreeMap<AttemptId, Started>,
     /// Manifests written.
-    pub finished: BTreeSet<JobId>,
+    pub(super) finished: BTreeSet<JobId>,
 }
 
 /// One part.
 #[derive(Clone, Default)]
-pub struct Part {
+pub(super) struct Part {
     /// Results.
-    pub results: Vec<Settled>,
+    pub(super) results: Vec<Settled>,
     /// Attempts.
-    pub attempts: Vec<Ended>,
+    pub(super) attempts: Vec<Ended>,
     to: Seq,
 }
 
 impl Parts {
     /// Every committed or open row of a job.
-    pub fn all(&self, job: &JobId) -> Part {
+    pub(super) fn all(&self, job: &JobId) -> Part {
         let mut all = self.committed(job);
         if let Some((_, open)) = self.open.get(job) {
             all.results.extend(open.results.iter().cloned());
@@ -43,7 +43,7 @@ impl Parts {
     }
 
     /// Every committed row of a job.
-    pub fn committed(&self, job: &JobId) -> Part {
+    pub(super) fn committed(&self, job: &JobId) -> Part {
         let mut all = Part::default();
         for part in self.parts.iter().filter(|((of, _), _)| of == job).map(|(_, part)| part) {
             all.results.extend(part.results.iter().cloned());
@@ -53,7 +53,7 @@ impl Parts {
     }
 
     /// Results per item over all committed parts.
-    pub fn copies(&self, job: &JobId) -> BTreeMap<ItemIndex, u32> {
+    pub(super) fn copies(&self, job: &JobId) -> BTreeMap<ItemIndex, u32> {
         let mut copies = BTreeMap::new();
         for row in self.committed(job).results {
             *copies.entry(row.item).or_default() += 1;

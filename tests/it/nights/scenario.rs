@@ -10,23 +10,23 @@ use overnight::check::Check;
 use overnight::clock::Timestamp;
 use overnight::job::{Body, Class, Item, Job, JobId, JobOptions, Ladder, Needs, OnUnknown, Source, Wire};
 use overnight::money::{Price, Usd};
-use overnight::provider::simulated::{Config, FaultRates, Faults, Model, Simulated};
+use overnight::provider::simulated::{Config, Fault, FaultRates, Faults, Model, Simulated};
 use overnight::rehearse::night::{Night, PowerCut};
 
 use super::rows::Parts;
 
 /// 2026-11-21 22:00 UTC.
-pub const EVENING: Timestamp = Timestamp::from_micros(1_795_298_400_000_000);
+pub(super) const EVENING: Timestamp = Timestamp::from_micros(1_795_298_400_000_000);
 
 /// Random numbers from a seed (splitmix64).
-pub struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
-    pub fn new(seed: u64) -> Chance {
+    pub(super) fn new(seed: u64) -> Chance {
         Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6f76_6572)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,15 +34,15 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.next() % n.max(1)
     }
 
-    pub fn share(&mut self) -> f64 {
+    pub(super) fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    pub fn hit(&mut self, probability: f64) -> bool {
+    pub(super) fn hit(&mut self, probability: f64) -> bool {
         self.share() < probability
     }
 
@@ -53,34 +53,45 @@ impl Chance {
 }
 
 /// One night, described.
-pub struct Scenario {
-    pub seed: u64,
-    pub items: u32,
-    pub steps: usize,
-    pub pass_rate: f64,
-    pub faults: Faults,
-    pub max_cost: Option<Usd>,
-    pub options: JobOptions,
-    pub concurrency: u32,
-    pub sync_time: Duration,
-    pub power_cuts: u32,
-    pub commands: u32,
-    pub clock_jumps: f64,
-    pub unsafe_steps: u32,
+pub(super) struct Scenario {
+    pub(super) seed: u64,
+    pub(super) items: u32,
+    pub(super) steps: usize,
+    pub(super) pass_rate: f64,
+    pub(super) faults: Faults,
+    pub(super) max_cost: Option<Usd>,
+    pub(super) options: JobOptions,
+    pub(super) concurrency: u32,
+    pub(super) sync_time: Duration,
+    pub(super) power_cuts: u32,
+    pub(super) commands: u32,
+    pub(super) clock_jumps: f64,
+    pub(super) unsafe_steps: u32,
 }
 
 impl Scenario {
     /// Drawn by chance.
-    pub fn draw(chance: &mut Chance) -> Scenario {
+    pub(super) fn draw(chance: &mut Chance) -> Scenario {
         let mut rates = FaultRates::default();
         for (name, most) in [
-            ("429", 0.2), ("500", 0.2), ("503", 0.1), ("reset", 0.1), ("reset-billed", 0.1), ("500-billed", 0.05),
-            ("hang", 0.03), ("cut-body", 0.05), ("garbage", 0.05), ("empty", 0.05), ("no-usage", 0.1),
-            ("length", 0.05), ("refusal", 0.05), ("content-filter", 0.05),
+            ("429", 0.2),
+            ("500", 0.2),
+            ("503", 0.1),
+            ("reset", 0.1),
+            ("reset-billed", 0.1),
+            ("500-billed", 0.05),
+            ("hang", 0.03),
+            ("cut-body", 0.05),
+            ("garbage", 0.05),
+            ("empty", 0.05),
+            ("no-usage", 0.1),
+            ("length", 0.05),
+            ("refusal", 0.05),
+            ("content-filter", 0.05),
         ] {
             let rate = chance.rate(most);
             if rate > 0.0 {
-                rates.set(name, rate).expect("a fault of the simulator's table");
+                rates.set(fault(name), rate).expect("rates that add up to less than one");
             }
         }
         let mut faults = Faults { rates, ..Faults::default() };
@@ -99,7 +110,11 @@ impl Scenario {
             pass_rate: 0.3 + 0.7 * chance.share(),
             faults,
             max_cost: chance.hit(0.4).then(|| Usd::from_pico(i128::from(chance.below(60_000_000_000)))),
-            options: JobOptions { on_unknown, max_attempts: 1 + chance.below(6) as u8, ..JobOptions::default() },
+            options: JobOptions {
+                on_unknown,
+                max_attempts: 1 + chance.below(6) as u8,
+                ..JobOptions::default()
+            },
             concurrency: 1 + chance.below(16) as u32,
             sync_time: Duration::from_millis(chance.below(20)),
             power_cuts: chance.below(6) as u32,
@@ -109,20 +124,20 @@ impl Scenario {
         }
     }
 
-    /// Twenty items, two steps, a few faults: small enough to cut at every write.
-    pub fn fixed() -> Scenario {
+    /// Thirty items, two steps, a few faults: small enough to cut at every write.
+    pub(super) fn fixed() -> Scenario {
         let mut rates = FaultRates::default();
-        rates.set("500", 0.1).expect("a fault");
-        rates.set("reset-billed", 0.05).expect("a fault");
+        rates.set(fault("500"), 0.1).expect("a small rate");
+        rates.set(fault("reset-billed"), 0.05).expect("a small rate");
         Scenario {
             seed: 7,
-            items: 20,
+            items: 30,
             steps: 2,
             pass_rate: 0.7,
             faults: Faults { rates, ..Faults::default() },
             max_cost: None,
             options: JobOptions { unknown_resends: 3, ..JobOptions::default() },
-            concurrency: 4,
+            concurrency: 2,
             sync_time: Duration::from_millis(5),
             power_cuts: 0,
             commands: 0,
@@ -133,15 +148,15 @@ impl Scenario {
 }
 
 /// A machine, a provider and one job.
-pub struct World {
-    pub night: Night<Parts>,
-    pub job: Arc<Job>,
+pub(super) struct World {
+    pub(super) night: Night<Parts>,
+    pub(super) job: Arc<Job>,
     items: Vec<Arc<Item>>,
     submitted: bool,
 }
 
 impl World {
-    pub fn new(scenario: &Scenario) -> World {
+    pub(super) fn new(scenario: &Scenario) -> World {
         let names: Vec<String> = (0..scenario.steps).map(|step| format!("sim/step{step}")).collect();
         let price = |step: usize| Price {
             input: 100_000 << (2 * step),
@@ -162,7 +177,11 @@ impl World {
             ..Config::default()
         });
         let routes = names.iter().enumerate().map(|(step, name)| {
-            Arc::new(route(name, price(step), Limits { concurrency: Some(scenario.concurrency), ..Limits::default() }))
+            Arc::new(route(
+                name,
+                price(step),
+                Limits { concurrency: Some(scenario.concurrency), ..Limits::default() },
+            ))
         });
         let mut night = Night::new(routes.collect(), provider, Parts::default(), EVENING);
         night.sync_time = scenario.sync_time;
@@ -180,7 +199,7 @@ impl World {
     }
 
     /// Submits the job unless the store knows it: a submission that was cut off never happened.
-    pub fn submit_if_lost(&mut self) -> Result<(), PowerCut> {
+    pub(super) fn submit_if_lost(&mut self) -> Result<(), PowerCut> {
         if self.night.engine.ledger().get(&self.job.id).is_some() {
             return Ok(());
         }
@@ -191,9 +210,13 @@ impl World {
     }
 
     /// From here on nothing goes wrong any more.
-    pub fn calm(&mut self) {
+    pub(super) fn calm(&mut self) {
         self.night.provider.set_faults(Faults::default());
     }
+}
+
+fn fault(name: &str) -> Fault {
+    name.parse().unwrap_or_else(|_| panic!("{name} is a fault of the simulator's table"))
 }
 
 fn route(name: &str, price: Price, limits: Limits) -> Route {
