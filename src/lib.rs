@@ -11,5 +11,6 @@ pub mod ledger;
 pub mod money;
 pub mod provider;
 pub mod record;
+pub mod simulate;
 pub mod store;
 pub mod view;
