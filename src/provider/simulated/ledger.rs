@@ -257,6 +257,23 @@ impl Ledger {
 }
 
 impl Line {
+    /// A request that has just arrived.
+    pub(crate) fn new(now: Timestamp, client_id: Option<ClientId>, model: Option<u16>) -> Line {
+        Line {
+            client_id,
+            model,
+            received_at: now,
+            ended_at: None,
+            status: None,
+            error: None,
+            fault: None,
+            admission: Admission::NotAsked,
+            quota_tokens: 0,
+            usage: None,
+            billed: Usd::ZERO,
+        }
+    }
+
     /// As it is written, with its number and its model's name.
     pub(crate) fn out<'a>(&self, id: usize, model: Option<&'a str>) -> LineOut<'a> {
         LineOut {

@@ -35,14 +35,16 @@ pub mod ledger;
 pub mod limits;
 mod refusal;
 mod schema;
+mod summary;
 
 pub use answer::{Content, Wanted};
 pub use body::{Asked, Prompt};
-pub use config::{ChangeError, Config, FaultChange, Faults, Model};
+pub use config::{ChangeError, Config, FaultChange, Faults, Model, fault_list};
 pub use fault::{Fault, FaultError, FaultRates};
 pub use ledger::{Admission, ClientId, Line, LineOut, Peaks, Totals};
 pub use limits::Limits;
 pub use refusal::Refusal;
+pub use summary::{ModelSummary, Summary};
 
 use chance::Chance;
 use ledger::Ledger;
@@ -197,19 +199,7 @@ impl Simulated {
         let mut chance = Chance::new(&[self.config.seed, number]);
         let account = self.account(request.key);
         let model = self.by_name.get(request.model).copied();
-        let mut line = Line {
-            client_id: request.client_id.clone(),
-            model,
-            received_at: now,
-            ended_at: None,
-            status: None,
-            error: None,
-            fault: None,
-            admission: Admission::NotAsked,
-            quota_tokens: 0,
-            usage: None,
-            billed: Usd::ZERO,
-        };
+        let mut line = Line::new(now, request.client_id.clone(), model);
         let act = match self.serve(now, request, account, model, &mut line, &mut chance) {
             Ok(act) => act,
             Err(refusal) => Act::Refuse(refusal),
@@ -239,6 +229,15 @@ impl Simulated {
             account.gates[usize::from(model)].leave();
         }
         self.ledger.end(ticket.number, now);
+    }
+
+    /// Refuses a request whose body cannot be read, and keeps a line of it.
+    pub fn refuse_unread(&mut self, now: Timestamp, client_id: Option<ClientId>, message: String) -> Refusal {
+        let refusal = Refusal::invalid(message);
+        let (status, error) = (Some(refusal.status), Some(refusal.word()));
+        self.n_requests += 1;
+        self.ledger.add(Line { ended_at: Some(now), status, error, ..Line::new(now, client_id, None) });
+        refusal
     }
 
     /// The configuration it runs with.

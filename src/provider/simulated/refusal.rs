@@ -35,6 +35,12 @@ impl Refusal {
         new(RefusalKind::Invalid, 400, "invalid_request_error", None, message)
     }
 
+    /// Nothing is served there.
+    pub fn no_path(method: &str, path: &str) -> Refusal {
+        let message = format!("Unknown request URL: {method} {path}.");
+        new(RefusalKind::Invalid, 404, "invalid_request_error", Some("unknown_url"), message)
+    }
+
     pub(super) fn rate_limited(retry_after: Option<Duration>) -> Refusal {
         let message = "Rate limit reached. Please try again later.".to_owned();
         Refusal {
