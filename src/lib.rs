@@ -10,5 +10,7 @@ pub mod job;
 pub mod ledger;
 pub mod money;
 pub mod record;
+pub mod report;
+pub mod results;
 pub mod store;
 pub mod view;
