@@ -109,7 +109,7 @@ pub(crate) fn settled(job: &Job, item: ItemIndex, status: ItemStatus, totals: It
         totals,
         at: at(i64::from(item) + 2),
         deadline: Some(at(3_600)),
-        tags: vec![("team".into(), if item % 2 == 0 { "search" } else { "ads" }.into())],
+        tags: vec![("team".into(), if item.is_multiple_of(2) { "search" } else { "ads" }.into())],
         input: None,
     }
 }

@@ -154,7 +154,7 @@ fn a_part_is_due_by_age_by_size_and_after_the_clock_was_set_back() {
     let mut large = succeeded(&job, 1);
     large.body = vec![b' '; 64 << 20].into();
     open.push(2, &ended(large)).unwrap();
-    assert_eq!(open.due(at(0)), [job.id.clone()]);
+    assert_eq!(open.due(at(0)), std::slice::from_ref(&job.id));
     open.close(&job.id, at(0)).unwrap().unwrap();
     assert!(open.due(at(100_000)).is_empty());
 }
@@ -184,7 +184,7 @@ fn a_full_disk_costs_nothing_but_time() {
     assert!(open.close(&job.id, at(0)).unwrap_err().is_retryable());
     open.push(2, &ended(succeeded(&job, 1))).unwrap();
     assert!(open.close(&job.id, at(0)).unwrap_err().is_retryable());
-    assert_eq!(open.due(at(0)), [job.id.clone()]);
+    assert_eq!(open.due(at(0)), std::slice::from_ref(&job.id));
 
     fs::remove_file(folder.root()).unwrap();
     let closed: Vec<_> = std::iter::from_fn(|| open.close(&job.id, at(0)).unwrap()).collect();
@@ -195,17 +195,25 @@ fn a_full_disk_costs_nothing_but_time() {
 #[test]
 fn a_deleted_folder_is_made_again() {
     let (_temp, folder) = folder();
-    let job = job("job_abc123", 9);
+    let job = job("job_abc123", 12);
     let mut open = parts(&folder).unwrap();
     open.add(job.clone(), 0, 0).unwrap();
-    let mut large = succeeded(&job, 0);
-    large.body = (0..3_000_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-    open.push(1, &ended(large)).unwrap();
+    // Not to be compressed, so that a row group fills up and reaches the disk.
+    let mut random = 1u64;
+    for item in 0..12 {
+        let mut large = succeeded(&job, item);
+        let noise = (0..2_000_000).map(|_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 57) as u8
+        });
+        large.body = noise.collect();
+        open.push(Seq::from(item) + 1, &ended(large)).unwrap();
+    }
     let staged = fs::read_dir(folder.root().join("staging")).map_or(0, Iterator::count);
     assert_eq!(staged, 1, "the test must reach a file in staging");
     fs::remove_dir_all(folder.root()).unwrap();
     open.close(&job.id, at(0)).unwrap().unwrap();
-    assert_eq!(union(&folder, &job.id).0, [0]);
+    assert_eq!(union(&folder, &job.id).0, (0..12).collect::<Vec<_>>());
     assert_eq!(fs::read_dir(folder.root().join("staging")).unwrap().count(), 0);
 }
 
@@ -375,6 +383,25 @@ fn exports_are_sorted_and_read_back() {
 }
 
 #[test]
+fn more_rows_than_a_window_come_in_order() {
+    let (_temp, folder) = folder();
+    let job = job("job_abc123", 8_500);
+    let mut open = parts(&folder).unwrap();
+    open.add(job.clone(), 0, 0).unwrap();
+    // Every third item first, so that a window needs rows of all parts.
+    let order = (0..3).flat_map(|start| (start..job.n_items).step_by(3));
+    for (index, item) in order.enumerate() {
+        let end = settled(&job, item, ItemStatus::Expired, ItemTotals::default());
+        open.push(index as Seq + 1, &Record::Settled(Box::new(end))).unwrap();
+        if index % 3_000 == 0 {
+            open.close(&job.id, at(0)).unwrap();
+        }
+    }
+    open.close(&job.id, at(0)).unwrap();
+    assert_eq!(union(&folder, &job.id).0, (0..job.n_items).collect::<Vec<_>>());
+}
+
+#[test]
 fn no_csv_cell_is_a_formula() {
     let (_temp, folder) = folder();
     let job = job("job_abc123", 6);
@@ -431,6 +458,77 @@ fn openai_lines_carry_the_call_that_ended_the_item() {
     ));
     let stream = exported(&folder, chain(&job), Table::Results, format);
     assert_eq!(String::from_utf8(stream).unwrap().lines().count(), 3);
+}
+
+/// The folder of a job of several parts, with every kind of row.
+fn varied(folder: &Folder, n_items: ItemIndex) -> u64 {
+    let job = job("job_abc123", n_items);
+    let items: Vec<(u16, bool)> = (0..n_items).map(|n| ((n % 5 == 0).into(), n % 11 == 0)).collect();
+    let mut open = parts(folder).unwrap();
+    open.add(job.clone(), 0, 0).unwrap();
+    let mut n_rows = 0;
+    for (index, record) in records(&job, &items).iter().enumerate() {
+        open.push(index as Seq + 1, record).unwrap();
+        if index % 5_000 == 4_999 {
+            n_rows += open.close(&job.id, at(0)).unwrap().unwrap().result_rows;
+        }
+    }
+    n_rows + open.close(&job.id, at(0)).unwrap().map_or(0, |part| part.result_rows)
+}
+
+#[test]
+#[ignore = "needs a Python with duckdb, polars, pyarrow and pandas, named by PYTHON"]
+fn duckdb_polars_and_pyarrow_read_the_folder() {
+    let (_temp, folder) = folder();
+    assert_eq!(varied(&folder, 12_000), 12_000);
+    let python = std::env::var_os("PYTHON").expect("PYTHON names an interpreter");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for script in [
+        "tests/readers.py",
+        "examples/analysis/duckdb_report.py",
+        "examples/analysis/polars_report.py",
+        "examples/analysis/pandas_report.py",
+    ] {
+        let run =
+            std::process::Command::new(&python).arg(root.join(script)).arg(folder.root()).output().unwrap();
+        let (out, error) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        assert!(run.status.success(), "{script}: {out}{error}");
+        println!("{script}: {out}");
+    }
+}
+
+#[test]
+#[ignore = "a measurement, for a release build"]
+fn cpu_of_both_rows_of_an_item() {
+    let (_temp, folder) = folder();
+    let job = job("job_abc123", 100_000);
+    let body = format!(
+        "{{\"choices\":[{{\"message\":{{\"content\":\"{}\"}}}}]}}",
+        "some words of an answer ".repeat(24)
+    );
+    let records = (0..job.n_items).map(|item| {
+        let mut record = succeeded(&job, item);
+        record.body = body.replace("words", &item.to_string()).into();
+        ended(record)
+    });
+    let records: Vec<Record> = records.collect();
+    let mut open = parts(&folder).unwrap();
+    open.add(job.clone(), 0, 0).unwrap();
+    // Nanoseconds this thread was on a processor.
+    let cpu = || {
+        let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        stat.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let before = cpu();
+    for (index, record) in records.iter().enumerate() {
+        open.push(index as Seq + 1, record).unwrap();
+        for job in open.due(at(0)) {
+            open.close(&job, at(0)).unwrap();
+        }
+    }
+    open.close(&job.id, at(0)).unwrap();
+    let micros = (cpu() - before) as f64 / 1e3 / f64::from(job.n_items);
+    println!("{micros:.2} µs CPU an item, {} bytes of response each", body.len());
 }
 
 /// What happens between two records.
@@ -544,7 +642,7 @@ fn snapshot(root: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Cut anywhere, crashed anywhere: every settled item has exactly one row, every attempt too, and
     /// no reader ever sees a row twice on the way.
