@@ -68,5 +68,7 @@ pub mod plan;
 pub mod view;
 pub mod store;
 pub mod provider;
+pub mod results;
+pub mod report;
 pub mod rehearse;
 pub mod simulate;
