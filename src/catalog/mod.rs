@@ -12,6 +12,8 @@ use crate::money::Price;
 
 pub mod calendar;
 pub mod endpoint;
+pub mod hours;
+pub mod names;
 
 use calendar::Calendar;
 
