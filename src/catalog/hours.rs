@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_the_words_that_were_written() {
-        for text in ["25:00-01:00", "1-2", "22:00", "mon 22:60-23:00", "24:00-01:00", "10:00-11:00 Mars", ""] {
+        for text in ["25:00-01:00", "1-2", "22:00", "mon 22:60-23:00", "24:00-01:00", "10:00-11:00 Mars", ""]
+        {
             assert!(Hours::parse(text).is_err(), "{text}");
         }
         let zone = Hours::parse("10:00-11:00 Europe/Berln").unwrap_err().to_string();
