@@ -35,8 +35,8 @@ pub struct Provider {
     pub key_optional: bool,
     /// What became of the search for a key.
     pub key: Key,
-    /// Headers sent with every request.
-    pub headers: Vec<(String, String)>,
+    /// Headers sent with every request; some hold keys.
+    pub headers: Vec<(String, Secret)>,
     /// Formats it takes.
     pub wires: Vec<Wire>,
     /// Whether it runs on the user's own machines.
@@ -200,7 +200,11 @@ impl Provider {
             auth: self.auth.clone(),
             key,
             key_name,
-            headers: self.headers.clone(),
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+                .collect(),
             quirks: self.quirks.clone(),
             timeout: self.timeout,
         })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 
 use super::calendar::Calendar;
-use super::endpoint::Auth;
+use super::endpoint::{Auth, Secret};
 use super::model::Model;
 use super::pricing::{self, PriceError, PriceText, WindowText};
 use super::provider::{Family, Key, Provider};
@@ -40,8 +40,8 @@ pub struct ProviderSettings {
     pub auth: Option<Auth>,
     /// The key, or why there is none.
     pub key: Key,
-    /// Headers sent with every request.
-    pub headers: Vec<(String, String)>,
+    /// Headers sent with every request; some hold keys.
+    pub headers: Vec<(String, Secret)>,
     /// Formats it takes.
     pub wires: Option<Vec<Wire>>,
     /// Lanes that may be used.
