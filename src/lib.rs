@@ -59,6 +59,7 @@ pub mod attempt;
 pub mod catalog;
 pub mod check;
 pub mod clock;
+pub mod config;
 pub mod engine;
 pub mod job;
 pub mod ledger;

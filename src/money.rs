@@ -54,6 +54,14 @@ impl Usd {
         self.with_decimals(6)
     }
 
+    /// With all the decimals it has, and at least two: `$0.15`, `$0.003`, `$0.114286`.
+    pub fn to_exact(self) -> String {
+        let all = self.with_decimals(12);
+        let keep = all.find('.').map_or(all.len(), |point| point + 3);
+        let end = all.trim_end_matches('0').len().max(keep);
+        all[..end].to_owned()
+    }
+
     fn with_decimals(self, decimals: u32) -> String {
         let unit = 10i128.pow(12 - decimals);
         let scaled = (self.0.abs() + unit / 2) / unit;
