@@ -4,7 +4,9 @@
 pub mod attempt;
 pub mod catalog;
 pub mod check;
+pub mod cli;
 pub mod clock;
+pub mod control;
 pub mod engine;
 pub mod job;
 pub mod ledger;
