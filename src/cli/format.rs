@@ -38,7 +38,7 @@ pub fn count(n: impl Into<u64>) -> String {
     let digits = n.into().to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -106,11 +106,11 @@ pub fn span(span: Duration) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match seconds {
         0..60 => format!("{seconds}s"),
-        60..3_600 if seconds % 60 == 0 => format!("{minutes}m"),
+        60..3_600 if seconds.is_multiple_of(60) => format!("{minutes}m"),
         60..3_600 => format!("{minutes}m{:02}s", seconds % 60),
-        3_600..86_400 if minutes % 60 == 0 => format!("{hours}h"),
+        3_600..86_400 if minutes.is_multiple_of(60) => format!("{hours}h"),
         3_600..86_400 => format!("{hours}h{:02}m", minutes % 60),
-        _ if hours % 24 == 0 => format!("{days}d"),
+        _ if hours.is_multiple_of(24) => format!("{days}d"),
         _ => format!("{days}d{:02}h", hours % 24),
     }
 }

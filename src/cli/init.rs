@@ -47,7 +47,7 @@ fn refuse_to_overwrite(files: &[(PathBuf, &str)]) -> Result<(), CliError> {
     if taken.is_empty() {
         return Ok(());
     }
-    Err(CliError::new("exists", Exit::Usage, format!("{} is already there", taken.join(" and ")))
+    Err(CliError::new("exists", Exit::Usage, format!("already there: {}", taken.join(", ")))
         .hint("nothing was written; name another folder: overnight init DIR"))
 }
 

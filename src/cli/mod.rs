@@ -7,7 +7,7 @@
 //! | [`jobs`] | the jobs there are, asked of the owner of the store or read from it |
 //! | [`error`], [`exit`] | how a command fails, and the numbers scripts branch on |
 //! | [`words`], [`format`](mod@format), [`style`], [`escape`], [`term`] | a job in words, numbers, lines, safe text, the terminal |
-//! | [`live`] | the picture `run` and `watch` draw |
+//! | [`live`], [`notice`] | the picture `run` and `watch` draw, and what is said above it |
 //! | [`log`] | log lines and the last words of a panic |
 //! | the others | a verb each |
 //!
@@ -29,14 +29,18 @@ pub mod escape;
 pub mod exit;
 pub mod format;
 pub mod init;
+pub mod items;
 pub mod jobs;
 pub mod live;
 pub mod log;
 pub mod man;
+pub mod notice;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod show;
 pub mod status;
 pub mod style;
+pub mod submit;
 pub mod term;
 pub mod wait;
 pub mod watch;

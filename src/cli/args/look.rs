@@ -95,6 +95,19 @@ pub enum StateFilter {
 }
 
 impl StateFilter {
+    /// The word users see.
+    pub fn word(self) -> &'static str {
+        match self {
+            StateFilter::Pending => "pending",
+            StateFilter::Running => "running",
+            StateFilter::Held => "held",
+            StateFilter::Succeeded => "succeeded",
+            StateFilter::Failed => "failed",
+            StateFilter::Expired => "expired",
+            StateFilter::Cancelled => "cancelled",
+        }
+    }
+
     /// The phase of an item it stands for.
     pub fn phase(self) -> Phase {
         match self {
