@@ -206,7 +206,9 @@ impl<W: Write> Screen<W> {
 
 fn picture(views: &[JobView], setting: &Setting) -> Vec<Line> {
     if views.is_empty() {
-        return vec![Line::new().add(Paint::Faint, "no jobs; `overnight submit FILE` queues one")];
+        return vec![
+            Line::new().add(Paint::Faint, "nothing is queued; `overnight submit FILE` queues a job"),
+        ];
     }
     let mut lines = Vec::new();
     for view in views {

@@ -21,9 +21,11 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 pub mod args;
+pub mod catalog;
 pub mod change;
 pub mod completions;
 pub mod context;
+pub mod doctor;
 pub mod error;
 pub mod escape;
 pub mod exit;

@@ -27,7 +27,7 @@ pub use look::{
 const EXAMPLES: &str = "\
 Examples:
   overnight demo                                    see it work: no key, no network, one minute
-  overnight run prompts.jsonl --max-cost '$5'       answer a file now, watch it, never spend more than $5
+  overnight run prompts.jsonl --max-cost '$5'       answer a file now, for at most $5
   overnight submit prompts.jsonl --deadline 06:00   queue a file for tonight
   overnight results JOB -o answers.parquet          take the answers home
 
