@@ -73,3 +73,6 @@ pub mod results;
 pub mod report;
 pub mod rehearse;
 pub mod simulate;
+pub mod config;
+pub mod control;
+pub mod cli;
