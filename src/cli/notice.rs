@@ -23,6 +23,11 @@ pub fn line(notice: &Notice) -> Line {
             format!("failed too often in a row: {why}; one request at a time probes it"),
         ),
         Notice::CircuitClosed(account) => (Paint::Good, &**account, "answers again".to_owned()),
+        Notice::ClockSetBack(by) => (
+            Paint::Warn,
+            "the clock",
+            format!("was set back by {}; hours are worked out anew", super::format::span(*by)),
+        ),
     };
     Line::new().add(paint, subject).text(format!(" {words}"))
 }
