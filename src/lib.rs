@@ -65,6 +65,7 @@ pub mod control;
 pub mod engine;
 pub mod job;
 pub mod ledger;
+pub mod live;
 pub mod money;
 pub mod plan;
 pub mod provider;

@@ -1,13 +1,21 @@
 //! Is this answer good? A [`Check`] is what the user asks of an answer, [`Rule`] its compiled form,
 //! a [`Verdict`] what it says of one answer.
 //!
-//! Pure, but for `command`: there the verdict is [`Verdict::Run`] and the driver runs the command.
+//! [`read`] makes checks of what users write; a rule is compiled once and judges many answers.
+//!
+//! Pure, but for [`command`]: there the verdict is [`Verdict::Run`] and the driver runs the command.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::ErrorCode;
+
+pub mod command;
+pub mod read;
+pub mod rule;
+
+pub use rule::Rule;
 
 /// What the user asks of an answer.
 ///

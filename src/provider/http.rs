@@ -1,0 +1,406 @@
+//! Sends requests and reads responses: [`HttpProvider`] for one account, [`Providers`] for all.
+//!
+//! The rule it protects: every way a call can end is told apart by what we know about the bill. No
+//! byte left → not sent. A status that refuses → refused. Anything broken off after sending →
+//! unknown. Nothing is sent twice (see [`client`](super::client)), and no key comes back out: bodies
+//! and messages are scrubbed before anything else sees them.
+//!
+//! Shell.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use regex::bytes::{NoExpand, Regex};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, Request, Url};
+use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::openai::{self, Path, Response};
+use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
+use crate::catalog::endpoint::{Auth, Endpoint};
+use crate::clock;
+use crate::engine::Call;
+use crate::provider::limits;
+
+/// The most of a body that is read, after decompression; a gzip bomb ends here.
+const MOST_BODY: usize = 64 * 1024 * 1024;
+
+/// The most of a refusal's body that is read.
+const MOST_REFUSAL: usize = 64 * 1024;
+
+/// What is kept of a body that is no answer.
+const MOST_KEPT: usize = 64 * 1024;
+
+/// The longest silence inside a body. Servers that think long either send nothing at all, which the
+/// endpoint's timeout bounds, or keep the line alive with white space.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// All provider accounts that can be called.
+#[derive(Debug, Default)]
+pub struct Providers {
+    by_name: BTreeMap<Arc<str>, HttpProvider>,
+}
+
+impl Providers {
+    /// One provider for each endpoint, over one client.
+    pub fn new(endpoints: Vec<Endpoint>, client: &Client) -> Result<Providers, String> {
+        let mut by_name = BTreeMap::new();
+        for endpoint in endpoints {
+            let name = endpoint.provider.clone();
+            by_name.insert(name, HttpProvider::new(endpoint, client.clone())?);
+        }
+        Ok(Providers { by_name })
+    }
+
+    /// The provider of this name.
+    pub fn get(&self, name: &str) -> Option<&HttpProvider> {
+        self.by_name.get(name)
+    }
+
+    /// Sends a call to its route's provider, once, and says how it ended.
+    pub async fn call(&self, call: &Call) -> Ending {
+        match self.get(&call.route.provider) {
+            Some(provider) => provider.call(call).await,
+            None => not_sendable(
+                RefusalKind::ModelGone,
+                format!("provider {} is not configured", call.route.provider),
+            ),
+        }
+    }
+}
+
+/// One provider account, ready to be called.
+pub struct HttpProvider {
+    endpoint: Endpoint,
+    client: Client,
+    /// By the number of [`Path`].
+    urls: [Url; 3],
+    models_url: Url,
+    headers: HeaderMap,
+    /// The key, to find it where a provider echoes it.
+    key: Option<Regex>,
+}
+
+/// Without the key, which is also in the headers and in the pattern that looks for it.
+impl fmt::Debug for HttpProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpProvider").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl HttpProvider {
+    /// Prepares what is the same for every request; an error where the configuration cannot be sent.
+    pub fn new(endpoint: Endpoint, client: Client) -> Result<HttpProvider, String> {
+        let url = |path: &str| url(&endpoint, path);
+        Ok(HttpProvider {
+            urls: [url(Path::ALL[0].as_str())?, url(Path::ALL[1].as_str())?, url(Path::ALL[2].as_str())?],
+            models_url: url("/models")?,
+            headers: headers(&endpoint)?,
+            key: key_pattern(&endpoint),
+            client,
+            endpoint,
+        })
+    }
+
+    /// Sends a call, once, and says how it ended.
+    pub async fn call(&self, call: &Call) -> Ending {
+        let (path, body) = match openai::request(&call.item, &call.route.model, &self.endpoint.quirks) {
+            Ok(request) => request,
+            Err(message) => return not_sendable(RefusalKind::Invalid, message),
+        };
+        let mut request = Request::new(Method::POST, self.urls[path as usize].clone());
+        *request.headers_mut() = self.headers.clone();
+        if let Ok(id) = HeaderValue::try_from(call.attempt.to_string()) {
+            request.headers_mut().insert(HeaderName::from_static("x-client-request-id"), id);
+        }
+        *request.body_mut() = Some(body.into());
+
+        let sent_at = clock::now();
+        let (outcome, hints) = self.exchange(request, path).await;
+        Ending { outcome, hints, sent_at }
+    }
+
+    /// The models this account may use, as `GET /models` lists them.
+    pub async fn models(&self) -> Result<Vec<String>, String> {
+        let mut request = Request::new(Method::GET, self.models_url.clone());
+        *request.headers_mut() = self.headers.clone();
+        let asked = async {
+            let mut response = self.client.execute(request).await.map_err(|error| self.describe(&error))?;
+            let mut chunks = Chunks::default();
+            match receive(&mut response, &mut chunks, MOST_BODY).await {
+                End::Complete => Ok((response.status().as_u16(), chunks.into_bytes())),
+                end => Err(self.scrub_text(&end.describe())),
+            }
+        };
+        let (status, body) = timeout(self.endpoint.timeout, asked).await.map_err(|_| self.timed_out())??;
+        match status {
+            200..=299 => model_names(&body),
+            _ => Err(self.scrub_text(&format!("HTTP {status}: {}", first_words(&body)))),
+        }
+    }
+
+    async fn exchange(&self, request: Request, path: Path) -> (Outcome, RateHints) {
+        // Monotonic, and decides nothing but the end of this call.
+        let deadline = Instant::now() + self.endpoint.timeout;
+        let mut response = match timeout_at(deadline, self.client.execute(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return (self.failed(&error), RateHints::default()),
+            Err(_) => {
+                return (self.unknown(self.timed_out(), ErrorCode::Timeout, None), RateHints::default());
+            }
+        };
+        let success = response.status().is_success();
+        let mut chunks = Chunks::default();
+        let most = if success { MOST_BODY } else { MOST_REFUSAL };
+        let end = timeout_at(deadline, receive(&mut response, &mut chunks, most))
+            .await
+            .unwrap_or_else(|_| End::TimedOut(self.timed_out()));
+
+        let now = clock::now();
+        let status = response.status().as_u16();
+        let hints = limits::hints(response.headers(), &self.endpoint.quirks, now);
+        let body = self.scrub(chunks.into_bytes());
+        // A refusal is told by its status; a body that broke off changes nothing about it.
+        let outcome = match end {
+            _ if !success => self.read(&response, body, path, now),
+            End::Complete => self.read(&response, body, path, now),
+            End::TooLarge | End::Undecodable(_) => Outcome::Garbage {
+                message: self.scrub_text(&end.describe()),
+                http_status: status,
+                body: Bytes::copy_from_slice(&body[..body.len().min(MOST_KEPT)]),
+            },
+            End::Broken(_) => self.unknown(end.describe(), ErrorCode::Network, Some(status)),
+            End::TimedOut(_) => self.unknown(end.describe(), ErrorCode::Timeout, Some(status)),
+        };
+        (outcome, hints)
+    }
+
+    fn read(&self, response: &reqwest::Response, body: Bytes, path: Path, now: clock::Timestamp) -> Outcome {
+        let read = Response { status: response.status().as_u16(), headers: response.headers(), body };
+        openai::read(&read, path, &self.endpoint.quirks, now)
+    }
+
+    /// How a call ended that brought no response.
+    fn failed(&self, error: &reqwest::Error) -> Outcome {
+        let message = self.describe(error);
+        if was_not_sent(error) {
+            Outcome::NotSent { message }
+        } else {
+            self.unknown(message, ErrorCode::Network, None)
+        }
+    }
+
+    fn unknown(&self, message: String, code: ErrorCode, http_status: Option<u16>) -> Outcome {
+        Outcome::Unknown { message: self.scrub_text(&message), code, http_status }
+    }
+
+    fn timed_out(&self) -> String {
+        format!("no complete response within {:?}", self.endpoint.timeout)
+    }
+
+    fn describe(&self, error: &reqwest::Error) -> String {
+        let place = self.models_url.host_str().unwrap_or_default();
+        let place = match self.models_url.port() {
+            Some(port) => format!("{place}:{port}"),
+            None => place.to_owned(),
+        };
+        let what =
+            if was_not_sent(error) { "no connection to" } else { "the connection broke after sending to" };
+        self.scrub_text(&format!("{what} {place}: {}", root_cause(error)))
+    }
+
+    fn scrub_text(&self, text: &str) -> String {
+        match &self.endpoint.key {
+            Some(key) => key.scrub(text),
+            None => text.to_owned(),
+        }
+    }
+
+    /// The body without our key; the same bytes where it does not occur.
+    fn scrub(&self, body: Bytes) -> Bytes {
+        match &self.key {
+            Some(key) if key.is_match(&body) => {
+                Bytes::from(key.replace_all(&body, NoExpand(b"[key]")).into_owned())
+            }
+            _ => body,
+        }
+    }
+}
+
+fn url(endpoint: &Endpoint, path: &str) -> Result<Url, String> {
+    let refuse = |why: &str| format!("provider {}: base_url {}: {why}", endpoint.provider, endpoint.base_url);
+    let mut url = Url::parse(&endpoint.base_url).map_err(|error| refuse(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("must start with https:// or http://"));
+    }
+    // A query, as Azure's `?api-version=`, stays behind the path.
+    let whole = format!("{}{path}", url.path().trim_end_matches('/'));
+    url.set_path(&whole);
+    Ok(url)
+}
+
+/// The headers of every request. The key goes here and nowhere else.
+fn headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in &endpoint.headers {
+        let refuse = || format!("provider {}: header {name} cannot be sent", endpoint.provider);
+        let header = HeaderName::try_from(name.as_str()).map_err(|_| refuse())?;
+        headers.insert(header, HeaderValue::try_from(value.as_str()).map_err(|_| refuse())?);
+    }
+    let Some(key) = &endpoint.key else { return Ok(headers) };
+    let (name, value) = match &endpoint.auth {
+        Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+        Auth::Header(name) => {
+            let refuse = |_| format!("provider {}: auth header {name} is not a name", endpoint.provider);
+            (HeaderName::try_from(name.as_str()).map_err(refuse)?, key.expose().to_owned())
+        }
+        Auth::None => return Ok(headers),
+    };
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        format!("provider {}: the key holds characters no header may hold", endpoint.provider)
+    })?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(headers)
+}
+
+fn key_pattern(endpoint: &Endpoint) -> Option<Regex> {
+    // Shorter keys are placeholders such as `x`, which occur in any text.
+    let key = endpoint.key.as_ref().filter(|key| key.expose().len() >= 4)?;
+    Some(Regex::new(&regex::escape(key.expose())).expect("an escaped key is a small pattern"))
+}
+
+/// The end of a call that could not even be made; the refusal is ours.
+fn not_sendable(kind: RefusalKind, message: String) -> Ending {
+    let refusal =
+        Refusal { kind, http_status: 0, message, retry_after: None, request_id: None, body: Bytes::new() };
+    Ending { outcome: Outcome::Refused(refusal), hints: RateHints::default(), sent_at: clock::now() }
+}
+
+/// Whether the error proves that no byte of the request was written: the connection was never made,
+/// or hyper gave the request back unencoded.
+fn was_not_sent(error: &reqwest::Error) -> bool {
+    error.is_builder()
+        || error.is_connect()
+        || find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
+}
+
+/// The first error of type `T` among the causes. I/O errors hide theirs from `source`.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root.to_string()
+}
+
+/// How reading a body ended.
+enum End {
+    Complete,
+    TooLarge,
+    /// Not what its `content-encoding` says.
+    Undecodable(String),
+    Broken(String),
+    TimedOut(String),
+}
+
+impl End {
+    fn describe(&self) -> String {
+        match self {
+            End::Complete => "complete".to_owned(),
+            End::TooLarge => format!("the body is larger than {} MiB", MOST_BODY >> 20),
+            End::Undecodable(why) => format!("the body cannot be decompressed: {why}"),
+            End::Broken(why) => format!("the body broke off: {why}"),
+            End::TimedOut(why) => why.clone(),
+        }
+    }
+}
+
+async fn receive(response: &mut reqwest::Response, chunks: &mut Chunks, most: usize) -> End {
+    loop {
+        match timeout(IDLE, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
+                if chunks.len() + chunk.len() > most {
+                    chunks.push(chunk.slice(..most - chunks.len()));
+                    return End::TooLarge;
+                }
+                chunks.push(chunk);
+            }
+            Ok(Ok(None)) => return End::Complete,
+            // reqwest calls every fault in a body a decoding error; only the cause tells them apart.
+            Ok(Err(error)) if find::<hyper::Error>(&error).is_some() => {
+                return End::Broken(root_cause(&error));
+            }
+            Ok(Err(error)) => return End::Undecodable(root_cause(&error)),
+            Err(_) => return End::TimedOut(format!("no byte of the body for {IDLE:?}")),
+        }
+    }
+}
+
+/// A body as it arrives; most come in one chunk, which is then never copied.
+#[derive(Default)]
+struct Chunks {
+    first: Bytes,
+    all: Vec<u8>,
+}
+
+impl Chunks {
+    fn len(&self) -> usize {
+        self.first.len().max(self.all.len())
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.first.is_empty() {
+            self.first = chunk;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&chunk);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.into() }
+    }
+}
+
+/// `{"data": [{"id": …}]}`, or the list alone (Together).
+fn model_names(body: &[u8]) -> Result<Vec<String>, String> {
+    let reply: Value =
+        serde_json::from_slice(body).map_err(|_| "the list of models is not JSON".to_owned())?;
+    let list = if reply.is_array() { &reply } else { &reply["data"] };
+    let models = list.as_array().ok_or("the list of models has no `data`")?;
+    Ok(models.iter().filter_map(|model| model["id"].as_str()).map(str::to_owned).collect())
+}
+
+fn first_words(body: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let message =
+        value["error"]["message"].as_str().or(value["error"].as_str()).or(value["message"].as_str());
+    let text = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
+    text.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! The OpenAI wire family in three mappings and nothing else: [`request`], and [`read`], which hands a
+//! response to [`answer`] or to [`refusal`].
+//!
+//! Pure.
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+
+use crate::attempt::Outcome;
+use crate::catalog::endpoint::Quirks;
+use crate::clock::Timestamp;
+use crate::job::{Item, Wire};
+use crate::provider::translate;
+
+mod answer;
+mod refusal;
+mod text;
+mod usage;
+mod words;
+
+/// Where a request goes, below the base URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// `/chat/completions`
+    Chat,
+    /// `/responses`
+    Responses,
+    /// `/embeddings`
+    Embeddings,
+}
+
+impl Path {
+    /// Every path, in the order of their numbers.
+    pub const ALL: [Path; 3] = [Path::Chat, Path::Responses, Path::Embeddings];
+
+    /// As it stands in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Path::Chat => "/chat/completions",
+            Path::Responses => "/responses",
+            Path::Embeddings => "/embeddings",
+        }
+    }
+}
+
+/// What is sent for an item that `model` shall answer; an error text where this family has no way to
+/// say what the body asks for.
+pub fn request(item: &Item, model: &str, quirks: &Quirks) -> Result<(Path, Bytes), String> {
+    Ok(match item.wire {
+        Wire::Chat => (Path::Chat, item.body.for_model(model)),
+        Wire::Responses => (Path::Responses, item.body.for_model(model)),
+        Wire::Embeddings => (Path::Embeddings, item.body.for_model(model)),
+        Wire::Messages | Wire::GenerateContent => (Path::Chat, translate::to_chat(item, model, quirks)?),
+    })
+}
+
+/// A response, complete as far as we wanted to read it.
+#[derive(Clone, Debug)]
+pub struct Response<'a> {
+    /// The status line.
+    pub status: u16,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// The body, decompressed.
+    pub body: Bytes,
+}
+
+impl Response<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The provider's name for the request, by the headers of those who send one.
+    fn request_id(&self) -> Option<&str> {
+        ["x-request-id", "request-id", "x-generation-id", "x-litellm-call-id"]
+            .into_iter()
+            .find_map(|name| self.header(name))
+    }
+}
+
+/// What a response to a request on `path` means.
+pub fn read(response: &Response<'_>, path: Path, quirks: &Quirks, now: Timestamp) -> Outcome {
+    match response.status {
+        200..=299 => answer::read(response, path, quirks, now),
+        _ => refusal::read(response, quirks, now),
+    }
+}
