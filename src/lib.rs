@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod check;
 pub mod clock;
 pub mod engine;
+pub mod input;
 pub mod job;
 pub mod ledger;
 pub mod money;
