@@ -542,3 +542,30 @@ fn every_name_is_checked_at_once_in_a_long_file() {
     let last = format!("{text}{{\"id\":\"r-77\",\"prompt\":\"a\"}}\n");
     assert_eq!(refusal(&last), "30001: `id` \"r-77\" is already used on line 78");
 }
+
+#[test]
+fn the_job_files_of_this_repository_can_be_read() {
+    for (file, n_items, wire) in [
+        ("classify-reviews.jsonl", 200, Wire::Chat),
+        ("extract-invoices.jsonl", 48, Wire::Chat),
+        ("tickets.csv", 64, Wire::Chat),
+        ("embed-faq.jsonl", 112, Wire::Embeddings),
+    ] {
+        let path = |file: &str| format!("{}/jobs/{file}", env!("CARGO_MANIFEST_DIR"));
+        let mut options = options();
+        if file.ends_with(".csv") {
+            let template = std::fs::read_to_string(path("summarise.txt")).unwrap();
+            options.prompt = Some(Template::parse(&template).unwrap());
+        }
+        let source = Source::open(&path(file), None).unwrap();
+        let mut bodies = std::collections::BTreeSet::new();
+        let mut keep = |item: Item| {
+            bodies.insert(item.body.json);
+            Ok(())
+        };
+        let summary = read(source, &options, &mut keep, None).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((summary.n_items, summary.wires.as_slice()), (n_items, &[wire][..]), "{file}");
+        assert_eq!(summary.notes, Vec::<String>::new(), "{file}");
+        assert_eq!(bodies.len() as u64, n_items, "{file}: every request differs");
+    }
+}
