@@ -10,9 +10,13 @@
 //! | `conversations` | a ShareGPT conversation |
 //! | anything else, or anything not a request where a template is given | a row for the template |
 //!
+//! Also what is wrong with a line whatever its format, or in none.
+//!
 //! Pure.
 
-use super::problem::shown;
+use std::borrow::Cow;
+
+use super::problem::{Problem, shown, suggestion};
 use super::scan::{Kind, Member, Raw};
 use crate::job::Wire;
 
@@ -106,6 +110,57 @@ pub fn wire_of(url: Option<Raw<'_>>) -> Result<Wire, String> {
         path if path.ends_with("/responses") => Ok(Wire::Responses),
         path if path.ends_with("/embeddings") => Ok(Wire::Embeddings),
         path => Err(format!("`url` {} is not an endpoint that is served; {SERVED}", shown(path))),
+    }
+}
+
+/// Two values under one key of a line: we cannot know which was meant.
+pub fn refuse_repeated_keys(members: &[Member<'_>]) -> Result<(), Problem> {
+    let mut sorted: Vec<(Cow<'_, [u8]>, usize)> = members.iter().map(|m| (m.key.name(), m.start)).collect();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        None => Ok(()),
+        Some(pair) => {
+            let key = String::from_utf8_lossy(&pair[1].0);
+            Err(Problem { at: Some(pair[1].1), message: format!("the key {} is used twice", shown(&key)) })
+        }
+    }
+}
+
+/// `overnigth`: options that would be ignored in silence.
+pub fn refuse_misspelt_options(members: &[Member<'_>], format: Format) -> Result<(), String> {
+    if format == Format::Row {
+        return Ok(());
+    }
+    for member in members {
+        let key = member.key.name();
+        if key.first() == Some(&b'o') && *key != *b"overnight" {
+            let key = String::from_utf8_lossy(&key);
+            if strsim::damerau_levenshtein(&key, "overnight") <= 2 {
+                return Err(format!("unknown field `{}` (did you mean `overnight`?)", key.escape_debug()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What to do about a line that asks nothing.
+pub fn no_request(members: &[Member<'_>]) -> String {
+    let names: Vec<String> = members
+        .iter()
+        .take(8)
+        .map(|m| String::from_utf8_lossy(&m.key.name()).escape_debug().to_string())
+        .collect();
+    let meant = names.iter().find_map(|name| {
+        suggestion(name, &["prompt", "messages", "conversations"]).map(|meant| (name, meant))
+    });
+    match meant {
+        Some((name, meant)) => format!("has no request; did you mean `{meant}` by `{name}`?"),
+        None if names.is_empty() => "is an empty object".to_owned(),
+        None => format!(
+            "has no request, only {}; --prompt \"… {{{{ {} }}}} …\" makes one from its fields",
+            names.join(", "),
+            names[0]
+        ),
     }
 }
 

@@ -6,8 +6,12 @@
 //!
 //! Pure.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
+use super::format;
+use super::scan::{Kind, Member};
 
 /// Longer names are refused.
 pub const MAX_BYTES: usize = 512;
@@ -68,6 +72,32 @@ pub fn made(line: u64) -> String {
 fn made_from(id: &str) -> Option<u64> {
     let number: u64 = id.strip_prefix("line-")?.parse().ok()?;
     (made(number) == id).then_some(number)
+}
+
+/// What a line is called.
+pub enum Name<'a> {
+    /// By the user, in this field.
+    Given(&'a str, Cow<'a, str>),
+    /// Not at all.
+    Missing,
+}
+
+/// The name that `field` gives a line; `null` gives none.
+pub fn name_in<'a>(field: &'a str, members: &[Member<'a>]) -> Result<Name<'a>, String> {
+    let Some(value) = format::find(members, field).filter(|value| !value.is_null()) else {
+        return Ok(Name::Missing);
+    };
+    let id = match value.kind() {
+        Kind::String => value.text().ok_or_else(|| format!("`{field}` is not valid unicode"))?,
+        // As it is written: reading it as a number would change ids beyond 2^53.
+        Kind::Number => String::from_utf8_lossy(value.bytes()),
+        kind => return Err(format!("`{field}` is {}; it must be text", kind.with_article())),
+    };
+    match id.len() {
+        0 => Err(format!("`{field}` is empty")),
+        len if len > MAX_BYTES => Err(format!("`{field}` has {len} bytes; at most {MAX_BYTES} are allowed")),
+        _ => Ok(Name::Given(field, id)),
+    }
 }
 
 /// A name by its hash, and the line it is on.

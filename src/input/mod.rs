@@ -10,7 +10,7 @@
 //! source ─ unpack, hash ─┬─ lines ──────────────────┐
 //!                        └─ rows (CSV, Parquet) ────┤
 //!                                     text of a line│
-//!   scan ─ where do its parts stand? ◄──────────────┤
+//!   syntax, scan ─ is it JSON, where are its parts? ◄┤
 //!   format ─ what is it? ── build ─ chat body       │
 //!   request ─ what does the body say? ── edit       ├─ reader ─► Item
 //!   options ─ what does it ask for itself? ── when  │
@@ -34,6 +34,7 @@ pub mod rows;
 pub mod scan;
 pub mod settings;
 pub mod source;
+pub mod syntax;
 pub mod template;
 pub mod tokens;
 pub mod when;

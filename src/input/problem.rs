@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use super::scan::Fault;
+use super::syntax::Fault;
 
 /// Bad lines that are kept with their reason; of more, only the count.
 pub const KEPT: usize = 100;

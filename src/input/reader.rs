@@ -14,10 +14,10 @@ use super::ReadOptions;
 use super::build::{Chat, PARAMETERS, quoted};
 use super::classes::{ClassUse, Classes};
 use super::format::{self, Format};
-use super::ids::{self, Ids};
+use super::ids::{self, Ids, Name};
 use super::notes::Tally;
 use super::options::{self, LineOptions};
-use super::problem::{Problem, shown, suggestion};
+use super::problem::{Problem, shown};
 use super::request::{self, Changes, Done, Facts};
 use super::scan::{self, Kind, Member, Raw};
 use crate::job::{Body, Class, Item, ItemIndex, ItemOptions, Wire};
@@ -37,10 +37,18 @@ pub(super) struct Reader<'o> {
     pub tally: Tally,
 }
 
+/// A request body.
+enum Text<'a> {
+    /// As it stands in the line.
+    Kept(Raw<'a>),
+    /// Made from what stands in the line.
+    Built(Vec<u8>),
+}
+
 /// The request of a line, as it is before the changes made at submit.
 struct Request<'a> {
     wire: Wire,
-    body: Cow<'a, [u8]>,
+    body: Text<'a>,
     /// The model, where it stands beside the body rather than in it.
     model: Option<Cow<'a, str>>,
     answer_dropped: bool,
@@ -48,17 +56,9 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(wire: Wire, body: Cow<'a, [u8]>) -> Request<'a> {
+    fn new(wire: Wire, body: Text<'a>) -> Request<'a> {
         Request { wire, body, model: None, answer_dropped: false, unused: Vec::new() }
     }
-}
-
-/// What a line is called.
-enum Name<'a> {
-    /// By the user, in this field.
-    Given(&'a str, Cow<'a, str>),
-    /// Not at all.
-    Missing,
 }
 
 impl<'o> Reader<'o> {
@@ -84,7 +84,7 @@ impl<'o> Reader<'o> {
         }
         let object = scan::check_object(text)?;
         let members: Vec<Member<'_>> = object.members().collect();
-        refuse_repeated_keys(&members)?;
+        format::refuse_repeated_keys(&members)?;
         let format = self.format_of(&members, line)?;
         let request = self.request(format, object, &members)?;
         let name = self.name(format, &members)?;
@@ -113,7 +113,7 @@ impl<'o> Reader<'o> {
                 quoted(&template.render(row)?)
             }
         };
-        let request = Request::new(Wire::Chat, Cow::Owned(user_message(&prompt)));
+        let request = Request::new(Wire::Chat, Text::Built(user_message(&prompt)));
         self.finish(line, Name::Missing, request, LineOptions::default())
     }
 
@@ -128,7 +128,7 @@ impl<'o> Reader<'o> {
         match *self.format.get_or_insert((format, line)) {
             (first, _) if first == format => Ok(format),
             // More helpful than what it differs from: why it is nothing at all.
-            (_, _) if format == Format::Row => Err(no_request(members)),
+            (_, _) if format == Format::Row => Err(format::no_request(members)),
             (first, first_line) => Err(format!(
                 "is {}, but line {first_line} is {}; one file holds one format",
                 format.with_article(),
@@ -143,9 +143,9 @@ impl<'o> Reader<'o> {
         line: Raw<'a>,
         members: &[Member<'a>],
     ) -> Result<Request<'a>, String> {
-        refuse_misspelt_options(members, format)?;
+        format::refuse_misspelt_options(members, format)?;
         let whole = |wire: Wire, key: &str| match format::find(members, key) {
-            Some(body) if body.kind() == Kind::Object => Ok(Request::new(wire, Cow::Borrowed(body.bytes()))),
+            Some(body) if body.kind() == Kind::Object => Ok(Request::new(wire, Text::Kept(body))),
             Some(body) => Err(format!("`{key}` is {}; it must be an object", body.kind().with_article())),
             None => Err(format!("`{key}` is missing")),
         };
@@ -166,9 +166,9 @@ impl<'o> Reader<'o> {
             Format::Row | Format::Text => match &self.options.prompt {
                 Some(template) => {
                     let prompt = quoted(&template.render(line)?);
-                    Ok(Request::new(Wire::Chat, Cow::Owned(user_message(&prompt))))
+                    Ok(Request::new(Wire::Chat, Text::Built(user_message(&prompt))))
                 }
-                None => Err(no_request(members)),
+                None => Err(format::no_request(members)),
             },
         }
     }
@@ -194,7 +194,7 @@ impl<'o> Reader<'o> {
             }
             (_, kind) => return Err(format!("`{field}` is {}; it must be a list", kind.with_article())),
         }
-        let mut request = Request::new(Wire::Chat, Cow::Borrowed(&[]));
+        let mut request = Request::new(Wire::Chat, Text::Built(Vec::new()));
         request.answer_dropped = chat.n_dropped > 0;
         if let Some(model) = format::find(members, "model").filter(|model| !model.is_null()) {
             let name = model.text().filter(|name| !name.trim().is_empty());
@@ -212,7 +212,7 @@ impl<'o> Reader<'o> {
         };
         let (parameters, rest): (Vec<_>, Vec<_>) = members.iter().copied().partition(is_parameter);
         request.unused = rest.iter().filter(|member| !is_used(member)).map(|member| member.key).collect();
-        request.body = Cow::Owned(chat.finish(parameters.into_iter()));
+        request.body = Text::Built(chat.finish(parameters.into_iter()));
         Ok(request)
     }
 
@@ -223,7 +223,7 @@ impl<'o> Reader<'o> {
     {
         let options: &'o ReadOptions = self.options;
         if let Some(field) = &options.id_field {
-            return match name_in(field, members)? {
+            return match ids::name_in(field, members)? {
                 Name::Missing => Err(format!("`{field}`, which --id-field names, is missing")),
                 given => Ok(given),
             };
@@ -231,7 +231,7 @@ impl<'o> Reader<'o> {
         let fields: &[&'static str] =
             if format.needs_id() { &["custom_id"] } else { &["custom_id", "key", "id"] };
         for field in fields {
-            if let given @ Name::Given(..) = name_in(field, members)? {
+            if let given @ Name::Given(..) = ids::name_in(field, members)? {
                 return Ok(given);
             }
         }
@@ -249,7 +249,10 @@ impl<'o> Reader<'o> {
         request: Request<'_>,
         overrides: LineOptions,
     ) -> Result<Item, String> {
-        let original = scan::check(&request.body).map_err(|fault| fault.what)?;
+        let original = match &request.body {
+            Text::Kept(body) => *body,
+            Text::Built(text) => scan::check(text).map_err(|fault| fault.what)?,
+        };
         let first = request::facts(request.wire, original)?;
         let (edited, done) = request::prepare(request.wire, original, &first, &self.changes);
         let edited_facts;
@@ -382,74 +385,4 @@ fn user_message(prompt: &[u8]) -> Vec<u8> {
     let mut chat = Chat::new(None);
     chat.message("user", prompt);
     chat.finish(std::iter::empty())
-}
-
-fn name_in<'a>(field: &'a str, members: &[Member<'a>]) -> Result<Name<'a>, String> {
-    let Some(value) = format::find(members, field).filter(|value| !value.is_null()) else {
-        return Ok(Name::Missing);
-    };
-    let id = match value.kind() {
-        Kind::String => value.text().ok_or_else(|| format!("`{field}` is not valid unicode"))?,
-        // As it is written: reading it as a number would change ids beyond 2^53.
-        Kind::Number => String::from_utf8_lossy(value.bytes()),
-        kind => return Err(format!("`{field}` is {}; it must be text", kind.with_article())),
-    };
-    match id.len() {
-        0 => Err(format!("`{field}` is empty")),
-        len if len > ids::MAX_BYTES => {
-            Err(format!("`{field}` has {len} bytes; at most {} are allowed", ids::MAX_BYTES))
-        }
-        _ => Ok(Name::Given(field, id)),
-    }
-}
-
-/// Two values under one key of a line: we cannot know which was meant.
-fn refuse_repeated_keys(members: &[Member<'_>]) -> Result<(), Problem> {
-    let mut sorted: Vec<(Cow<'_, [u8]>, usize)> = members.iter().map(|m| (m.key.name(), m.start)).collect();
-    sorted.sort_unstable();
-    match sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        None => Ok(()),
-        Some(pair) => {
-            let key = String::from_utf8_lossy(&pair[1].0);
-            Err(Problem { at: Some(pair[1].1), message: format!("the key {} is used twice", shown(&key)) })
-        }
-    }
-}
-
-/// `overnigth`: options that would be ignored in silence.
-fn refuse_misspelt_options(members: &[Member<'_>], format: Format) -> Result<(), String> {
-    if format == Format::Row {
-        return Ok(());
-    }
-    for member in members {
-        let key = member.key.name();
-        if key.first() == Some(&b'o') && *key != *b"overnight" {
-            let key = String::from_utf8_lossy(&key);
-            if strsim::damerau_levenshtein(&key, "overnight") <= 2 {
-                return Err(format!("unknown field `{}` (did you mean `overnight`?)", key.escape_debug()));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What to do about a line that asks nothing.
-fn no_request(members: &[Member<'_>]) -> String {
-    let names: Vec<String> = members
-        .iter()
-        .take(8)
-        .map(|m| String::from_utf8_lossy(&m.key.name()).escape_debug().to_string())
-        .collect();
-    let meant = names.iter().find_map(|name| {
-        suggestion(name, &["prompt", "messages", "conversations"]).map(|meant| (name, meant))
-    });
-    match meant {
-        Some((name, meant)) => format!("has no request; did you mean `{meant}` by `{name}`?"),
-        None if names.is_empty() => "is an empty object".to_owned(),
-        None => format!(
-            "has no request, only {}; --prompt \"… {{{{ {} }}}} …\" makes one from its fields",
-            names.join(", "),
-            names[0]
-        ),
-    }
 }
