@@ -63,6 +63,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod engine;
+pub mod input;
 pub mod job;
 pub mod ledger;
 pub mod live;
