@@ -8,6 +8,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
+
 use super::Catalog;
 use super::model::Model;
 use super::names;
@@ -85,7 +87,7 @@ impl Catalog {
                 match self.entry(entry, now, &mut resolved.notes) {
                     Ok(found) => names.extend(found),
                     Err(error @ LadderError::Nothing { .. }) if entry.starts_with('@') => {
-                        empty_sets.push(error)
+                        empty_sets.push(error);
                     }
                     Err(error) => errors.push(error),
                 }
@@ -180,23 +182,22 @@ impl Catalog {
         full.map(str::to_owned).or_else(bare)
     }
 
+    /// What is worth a word about a name that was taken.
     fn note(&self, found: &Found, now: Timestamp) -> Option<String> {
         let name = &found.name;
-        if !found.listed {
-            let route = self.route(name, now)?;
-            let suggestion = names::did_you_mean(found.suggestion.as_deref());
-            let unpriced = route.prices.is_none().then_some(", its price is unknown").unwrap_or_default();
-            return (route.prices.is_none() || found.suggestion.is_some())
-                .then(|| format!("{name} is not in the catalog{unpriced}{suggestion}"));
+        match self.models.get(name) {
+            Some(model) => retirement(model, now),
+            None => self.unlisted(name, found.suggestion.as_deref(), now),
         }
-        let model = self.models.get(name)?;
-        let day = model.retires?;
-        Some(if model.is_retired(now) {
-            format!("{name} was retired on {day}")
-        } else {
-            format!("{name} will be retired on {day}")
-        })
-        .filter(|_| day <= now.utc().date_naive() + chrono::TimeDelta::days(RETIRES_SOON_DAYS))
+    }
+
+    fn unlisted(&self, name: &str, suggestion: Option<&str>, now: Timestamp) -> Option<String> {
+        let priced = self.route(name, now)?.prices.is_some();
+        if priced && suggestion.is_none() {
+            return None;
+        }
+        let unpriced = if priced { "" } else { ", its price is unknown" };
+        Some(format!("{name} is not in the catalog{unpriced}{}", names::did_you_mean(suggestion)))
     }
 
     fn set(&self, set: &str, now: Timestamp) -> Result<Vec<String>, LadderError> {
@@ -249,6 +250,16 @@ impl Catalog {
 
 /// A retirement this near is worth a word at submit.
 const RETIRES_SOON_DAYS: i64 = 60;
+
+fn retirement(model: &Model, now: Timestamp) -> Option<String> {
+    let day = model.retires?;
+    let name = model.full_name();
+    if model.is_retired(now) {
+        return Some(format!("{name} was retired on {day}"));
+    }
+    let soon = day <= now.utc().date_naive() + TimeDelta::days(RETIRES_SOON_DAYS);
+    soon.then(|| format!("{name} will be retired on {day}"))
+}
 
 /// `*` is any run of characters, `?` any one; linear, with one step back to the last star.
 fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
