@@ -151,7 +151,7 @@ pub fn decimal_to_pico(text: &str, decimals: i32) -> Option<i128> {
     if number == 0 {
         return Some(0);
     }
-    let shift = decimals + exponent - i32::try_from(fraction.len()).ok()?;
+    let shift = decimals.checked_add(exponent)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
     if shift >= 0 {
         number.checked_mul(10i128.checked_pow(shift.unsigned_abs())?)
     } else {
@@ -253,7 +253,7 @@ mod tests {
         ] {
             assert_eq!(usd(text).pico(), pico, "{text}");
         }
-        for text in ["", "$", "five", "0.0000000000001", "1.2.3", "--1"] {
+        for text in ["", "$", "five", "0.0000000000001", "1.2.3", "--1", "1e2147483647", "1.5e-2147483648"] {
             assert!(text.parse::<Usd>().is_err(), "{text}");
         }
     }

@@ -285,6 +285,25 @@ mod tests {
     }
 
     #[test]
+    fn the_day_is_read_in_its_own_zone() {
+        // 20:00 UTC on Sunday is Monday morning in Shanghai.
+        let mut hours = Hours::parse("mon 20:00-22:00").unwrap();
+        hours.days_tz = Some("Asia/Shanghai".into());
+        check(
+            &hours.calendar().unwrap(),
+            &[
+                ("2026-11-22T20:00:00Z", true, "2026-11-22T22:00:00Z"),
+                ("2026-11-23T20:00:00Z", false, "2026-11-29T20:00:00Z"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_range_that_ends_where_it_starts_is_a_whole_day() {
+        check(&calendar("mon 10:00-10:00"), &[("2026-11-24T09:00:00Z", true, "2026-11-24T10:00:00Z")]);
+    }
+
+    #[test]
     fn a_skipped_hour_is_not_open_and_a_range_into_it_starts_at_the_jump() {
         // Berlin skips 02:00–03:00 on 2026-03-29 (01:00 UTC); Los Angeles on 2026-03-08 (10:00 UTC).
         check(

@@ -8,10 +8,11 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
+
 use super::Catalog;
 use super::model::Model;
 use super::names;
-use super::provider::Provider;
 use crate::clock::Timestamp;
 use crate::job::Ladder;
 
@@ -85,7 +86,7 @@ impl Catalog {
                 match self.entry(entry, now, &mut resolved.notes) {
                     Ok(found) => names.extend(found),
                     Err(error @ LadderError::Nothing { .. }) if entry.starts_with('@') => {
-                        empty_sets.push(error)
+                        empty_sets.push(error);
                     }
                     Err(error) => errors.push(error),
                 }
@@ -180,23 +181,22 @@ impl Catalog {
         full.map(str::to_owned).or_else(bare)
     }
 
+    /// What is worth a word about a name that was taken.
     fn note(&self, found: &Found, now: Timestamp) -> Option<String> {
         let name = &found.name;
-        if !found.listed {
-            let route = self.route(name, now)?;
-            let suggestion = names::did_you_mean(found.suggestion.as_deref());
-            let unpriced = route.prices.is_none().then_some(", its price is unknown").unwrap_or_default();
-            return (route.prices.is_none() || found.suggestion.is_some())
-                .then(|| format!("{name} is not in the catalog{unpriced}{suggestion}"));
+        match self.models.get(name) {
+            Some(model) => retirement(model, now),
+            None => self.unlisted(name, found.suggestion.as_deref(), now),
         }
-        let model = self.models.get(name)?;
-        let day = model.retires?;
-        Some(if model.is_retired(now) {
-            format!("{name} was retired on {day}")
-        } else {
-            format!("{name} will be retired on {day}")
-        })
-        .filter(|_| day <= now.utc().date_naive() + chrono::TimeDelta::days(RETIRES_SOON_DAYS))
+    }
+
+    fn unlisted(&self, name: &str, suggestion: Option<&str>, now: Timestamp) -> Option<String> {
+        let priced = self.route(name, now)?.prices.is_some();
+        if priced && suggestion.is_none() {
+            return None;
+        }
+        let unpriced = if priced { "" } else { ", its price is unknown" };
+        Some(format!("{name} is not in the catalog{unpriced}{}", names::did_you_mean(suggestion)))
     }
 
     fn set(&self, set: &str, now: Timestamp) -> Result<Vec<String>, LadderError> {
@@ -206,10 +206,9 @@ impl Catalog {
         if members.is_empty() {
             return Err(LadderError::Unknown { name, suggestion: Some("@small or @large".to_owned()) });
         }
-        // The simulated provider is cheap and always there: real work must never fall to it unasked.
-        let real =
-            |provider: &Provider| !provider.local && provider.wanted() && provider.unusable().is_none();
-        let usable = members.iter().filter(|model| real(self.provider_of(model)) && !model.is_retired(now));
+        let usable = members
+            .iter()
+            .filter(|model| self.provider_of(model).unusable().is_none() && !model.is_retired(now));
         let names: Vec<String> = usable.map(|model| model.full_name()).collect();
         if names.is_empty() {
             return Err(LadderError::Nothing { name, why: self.no_keys() });
@@ -249,6 +248,16 @@ impl Catalog {
 
 /// A retirement this near is worth a word at submit.
 const RETIRES_SOON_DAYS: i64 = 60;
+
+fn retirement(model: &Model, now: Timestamp) -> Option<String> {
+    let day = model.retires?;
+    let name = model.full_name();
+    if model.is_retired(now) {
+        return Some(format!("{name} was retired on {day}"));
+    }
+    let soon = day <= now.utc().date_naive() + TimeDelta::days(RETIRES_SOON_DAYS);
+    soon.then(|| format!("{name} will be retired on {day}"))
+}
 
 /// `*` is any run of characters, `?` any one; linear, with one step back to the last star.
 fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
@@ -357,6 +366,7 @@ mod tests {
         let groq = resolve(&with_keys(&["groq"]), default).unwrap();
         assert_eq!(groq.ladder.to_string(), "groq/openai/gpt-oss-120b");
         assert!(groq.notes[0].starts_with("\"@large\" is empty"));
+        // The simulated provider needs no key and must not be what real work falls to.
         let none = resolve(&with_keys(&[]), default).unwrap_err();
         assert_eq!(none.len(), 1);
         assert!(none[0].to_string().contains("set a key such as OPENAI_API_KEY"));

@@ -152,7 +152,8 @@ impl Provider {
         self.key_optional && matches!(self.key, Key::Missing)
     }
 
-    /// Whether a person meant to use it: there is a key, or the config names it.
+    /// Whether a person meant to use it: there is a key, or the config names it. One that merely
+    /// could be there, such as Ollama, is no trouble when it is not.
     pub fn wanted(&self) -> bool {
         self.configured || (self.auth != Auth::None && matches!(self.key, Key::Found(..)))
     }
@@ -227,3 +228,19 @@ impl Provider {
 
 /// The official SDKs wait as long; models that think are slow.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::with_keys;
+
+    #[test]
+    fn a_provider_is_wanted_by_its_key_or_by_the_config() {
+        let catalog = with_keys(&["openai"]);
+        let wanted = |name: &str| catalog.provider(name).is_some_and(Provider::wanted);
+        assert!(wanted("openai"));
+        assert!(!wanted("deepseek") && !wanted("litellm") && !wanted("ollama"));
+        let configured = Provider { configured: true, ..Provider::new("box") };
+        assert!(configured.wanted());
+    }
+}

@@ -2,9 +2,9 @@
 //!
 //! Flag over environment over file over default. A file is looked for in the order of [`find`]; the
 //! first one wins whole, nothing is merged. All problems are reported together, each with its line.
-//! Keys of providers are never written in a config, only where they are to be found ([`secrets`]).
+//! Keys of providers are never written in a config, only where they are to be found (`config::secrets`).
 //!
-//! One tree of [`source::Node`]s holds what was written and where; [`reader::Section`] takes typed
+//! One tree of nodes holds what was written and where; the reader takes typed
 //! values out of it and so knows every key there is, which is how unknown keys are found and
 //! `config show` is filled. serde would stop at the first problem and forget the lines.
 //!

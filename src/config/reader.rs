@@ -214,8 +214,14 @@ pub(super) fn money(value: &Value) -> Parsed<Usd> {
     if amount < Usd::ZERO {
         return Err(format!("{written:?} is less than nothing"));
     }
+    if amount > MOST_MONEY {
+        return Err(format!("{written:?} is more than a billion dollars"));
+    }
     Ok(amount)
 }
+
+/// More is a slip of the pen, and sums of less stay exact everywhere.
+const MOST_MONEY: Usd = Usd::from_pico(1_000_000_000 * 1_000_000_000_000);
 
 /// A length of time.
 pub(super) fn duration(value: &Value) -> Parsed<Duration> {

@@ -359,3 +359,21 @@ fn every_example_is_valid() {
     }
     assert!(seen >= 4);
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(
+        text in "[ -~\n]{0,80}",
+        cut in 0usize..400,
+        value in "([-0-9.eE_]{1,12}|[\"'a-z:/$%-]{0,12}|\\[.{0,10}\\])",
+    ) {
+        let _ = check_with(&text, &[], &[]);
+        // A valid config in which one value is another.
+        let mut lines: Vec<String> = uncommented().lines().map(str::to_owned).collect();
+        let at = cut % lines.len();
+        if let Some((key, _)) = lines[at].clone().split_once('=') {
+            lines[at] = format!("{key}= {value}");
+        }
+        let _ = check_with(&lines.join("\n"), &[("OVERNIGHT_DEFAULTS__MAX_COST", &value)], &[]);
+    }
+}

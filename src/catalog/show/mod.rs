@@ -28,6 +28,24 @@ pub use prices::{LanePrice, PricesShown, prices};
 pub use providers::{ProviderRow, ProvidersShown, providers};
 pub use windows::{Span, WindowRow, WindowsShown, windows};
 
+/// Times for scripts: RFC 3339 in UTC.
+mod rfc3339 {
+    use serde::Serializer;
+
+    use crate::clock::Timestamp;
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(at)
+    }
+
+    pub(super) fn option<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => serializer.collect_str(at),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
 /// A price for scripts, in USD per million tokens.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ShownPrice {

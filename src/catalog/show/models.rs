@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{ShownPrice, clock, columns, in_and_out, price_now, tokens};
 use crate::catalog::model::Model;
-use crate::catalog::{Catalog, Route, routes, words};
+use crate::catalog::{Catalog, routes, words};
 use crate::clock::Timestamp;
 
 /// All models, as `--json` prints them.
@@ -41,6 +41,7 @@ pub struct ModelRow {
     /// Name of the present price window.
     pub price_window: Option<String>,
     /// Until when it holds.
+    #[serde(serialize_with = "super::rfc3339::option")]
     pub price_until: Option<Timestamp>,
     /// Price in a provider batch.
     pub batch: Option<ShownPrice>,
@@ -94,7 +95,7 @@ fn row(catalog: &Catalog, model: &Model, now: Timestamp) -> ModelRow {
         set: model.set.clone(),
         retires: model.retires.map(|day| day.to_string()),
         source,
-        unusable: Route::clone(&route).unusable,
+        unusable: route.unusable.clone(),
         note: model.note.clone(),
         price_text: present.map_or("unknown".to_owned(), |(_, price, _)| in_and_out(price)),
     }
@@ -186,10 +187,7 @@ mod tests {
             json["models"].as_array().unwrap().iter().find(|row| row["name"] == "deepseek/deepseek-flash");
         let flash = flash.unwrap();
         assert_eq!(flash["price"]["cache_read_usd_per_mtok"].to_string(), "0.003");
-        assert_eq!(
-            flash["price_until"].as_i64(),
-            Some("2026-11-23T01:00:00Z".parse::<Timestamp>().unwrap().micros())
-        );
+        assert_eq!(flash["price_until"], "2026-11-23T01:00:00Z");
         assert!(shown.models.iter().all(|row| row.unusable.is_none()));
     }
 }

@@ -43,6 +43,7 @@ pub struct LanePrice {
     /// Whether it holds now.
     pub now: bool,
     /// Until when it holds; when it opens where it does not hold now.
+    #[serde(serialize_with = "super::rfc3339::option")]
     pub changes_at: Option<Timestamp>,
     /// As text, for the table.
     #[serde(skip)]

@@ -43,6 +43,7 @@ pub struct ProviderRow {
     /// The window that opens next.
     pub next_window: Option<String>,
     /// When it does.
+    #[serde(serialize_with = "super::rfc3339::option")]
     pub next_window_at: Option<Timestamp>,
     /// What to do where it cannot be used.
     pub hint: Option<String>,

@@ -39,6 +39,7 @@ pub struct WindowRow {
     /// `$0.15 / $0.60` of the first model, now.
     pub price: String,
     /// Until when it holds.
+    #[serde(serialize_with = "super::rfc3339::option")]
     pub until: Option<Timestamp>,
     /// The window that opens then.
     pub next: Option<String>,
@@ -54,8 +55,10 @@ pub struct WindowRow {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Span {
     /// First moment.
+    #[serde(serialize_with = "super::rfc3339::serialize")]
     pub from: Timestamp,
     /// First moment after it.
+    #[serde(serialize_with = "super::rfc3339::serialize")]
     pub to: Timestamp,
     /// The window's name.
     pub window: String,
