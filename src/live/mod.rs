@@ -26,7 +26,7 @@ use crate::clock::{self, Timestamp};
 use crate::engine::{Effect, Engine, Event, Notice};
 use crate::job::{Job, JobId};
 use crate::ledger::Ledger;
-use crate::provider::Providers;
+use crate::provider::http::Providers;
 use crate::record::JobChange;
 use crate::results::parts::Parts;
 use crate::store::files::FileStore;
@@ -138,7 +138,7 @@ pub async fn run(
 ) -> Result<Ended, LiveError> {
     let now = clock::now();
     let (inbox, mut news) = Inbox::new();
-    let mut threads = Threads::start(setup.store, &setup.ledger, setup.parts, inbox.clone())?;
+    let threads = Threads::start(setup.store, &setup.ledger, setup.parts, inbox.clone())?;
     let mut driver = Driver {
         engine: Engine::new(setup.routes, setup.ledger, now),
         providers: setup.providers,
@@ -262,7 +262,8 @@ impl Driver {
                 if known {
                     self.event(Event::Command(job, change));
                 }
-                drop(reply.send(known));
+                // A command for a job that is not known changes nothing.
+                let _ = reply.send(known);
             }
             Request::Adopt(job, reply) => {
                 self.adopting.insert(job.id.clone(), reply);
@@ -310,7 +311,7 @@ impl Driver {
             Effect::Judge(attempt, commands, text) => {
                 let inbox = self.inbox.clone();
                 self.calls.spawn(async move {
-                    let verdict = check::command::run_all(&commands, &text, COMMAND_TIMEOUT).await;
+                    let verdict = check::command::judge(&commands, &text, COMMAND_TIMEOUT).await;
                     inbox.send(News::Judged(attempt, verdict));
                 });
             }
@@ -325,9 +326,8 @@ impl Driver {
     }
 
     fn has_ended(&mut self, until: &Until, now: Timestamp) -> Option<Ended> {
-        let is_over = |job: &JobId| {
-            self.engine.ledger().get(job).is_none_or(|(_, state)| state.finished_at.is_some())
-        };
+        let is_over =
+            |job: &JobId| self.engine.ledger().get(job).is_none_or(|(_, state)| state.finished_at.is_some());
         match until {
             Until::Stopped => return None,
             Until::Jobs(jobs) if jobs.iter().all(is_over) => return Some(Ended::Done),
@@ -359,7 +359,8 @@ impl Driver {
 
 /// What a job waits for that no passing of time brings.
 fn blocked(view: &JobView) -> Option<Waiting> {
-    let of_a_person = |waiting: &Waiting| matches!(waiting, Waiting::Budget | Waiting::NoRoute | Waiting::Paused);
+    let of_a_person =
+        |waiting: &Waiting| matches!(waiting, Waiting::Budget | Waiting::NoRoute | Waiting::Paused);
     let counts = view.counts;
     let all = counts.pending + counts.held > 0 && counts.running == 0 && view.waiting.keys().all(of_a_person);
     if !all {
@@ -373,12 +374,17 @@ struct Threads {
     orders: Sender<Order>,
     reads: Sender<reader::Wanted>,
     parts: std::sync::mpsc::SyncSender<PartsOrder>,
-    journal: Option<std::thread::JoinHandle<FileStore>>,
-    results: Option<std::thread::JoinHandle<()>>,
+    journal: std::thread::JoinHandle<FileStore>,
+    results: std::thread::JoinHandle<()>,
 }
 
 impl Threads {
-    fn start(mut store: FileStore, ledger: &Ledger, parts: Parts, inbox: Inbox) -> Result<Threads, LiveError> {
+    fn start(
+        mut store: FileStore,
+        ledger: &Ledger,
+        parts: Parts,
+        inbox: Inbox,
+    ) -> Result<Threads, LiveError> {
         let (to_parts, parts_orders) = sync_channel(PARTS_QUEUE);
         let results = parts::spawn(parts, parts_orders, inbox.clone());
         feed_again(&mut store, ledger, &to_parts)?;
@@ -386,16 +392,19 @@ impl Threads {
         reader::spawn(store.reader(), wanted, inbox.clone());
         let (orders, receiver) = writer::queue();
         let journal = writer::spawn(store, ledger.globals.seq, receiver, to_parts.clone(), inbox);
-        Ok(Threads { orders, reads, parts: to_parts, journal: Some(journal), results: Some(results) })
+        Ok(Threads { orders, reads, parts: to_parts, journal, results })
     }
 
-    /// Lets everything written so far reach the disk.
-    fn stop(&mut self) {
-        let _ = self.orders.send(Order::Stop);
-        if let Some(store) = self.journal.take().and_then(|journal| journal.join().ok()) {
+    /// Lets everything written so far reach the disk. Rows that are in no part stay in the journal.
+    fn stop(self) {
+        let Threads { orders, reads, parts, journal, results } = self;
+        let _ = orders.send(Order::Stop);
+        drop((orders, reads, parts));
+        if let Ok(store) = journal.join() {
             // A store that does not close is found dirty and recovered: nothing is lost by it.
             let _ = store.close();
         }
+        let _ = results.join();
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) enum PartsOrder {
 
 /// Runs until the sending end is gone.
 pub(super) fn spawn(parts: Parts, orders: Receiver<PartsOrder>, inbox: Inbox) -> JoinHandle<()> {
+    let mut desk = Desk { parts, inbox, blocked: false };
     std::thread::Builder::new()
         .name("results".to_owned())
         .spawn(move || desk.run(&orders))
