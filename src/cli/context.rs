@@ -6,20 +6,24 @@
 //!
 //! Shell.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::json;
 
 use super::args::Globals;
 use super::error::CliError;
+use super::exit::Exit;
 use super::format::Zone;
 use super::jobs::Jobs;
 use super::style::{self, Line};
 use super::term::Terminal;
 use super::words::Setting;
 use crate::clock;
+use crate::config::{self, Config, Inputs};
 use crate::control::Client;
 
 /// What every verb is given beside its own flags.
@@ -27,25 +31,36 @@ use crate::control::Client;
 pub struct Context {
     /// Flags of every verb.
     pub globals: Globals,
-    /// Where the state is kept.
-    pub state_dir: PathBuf,
     /// The standard output stream.
     pub stdout: Terminal,
     /// The standard error stream.
     pub stderr: Terminal,
+    config: OnceCell<Config>,
 }
 
 impl Context {
     /// Of this process.
-    pub fn new(globals: Globals) -> Result<Context, CliError> {
-        let state_dir =
-            state_dir(globals.state_dir.clone(), |name| std::env::var_os(name).map(PathBuf::from))?;
-        Ok(Context {
-            state_dir,
+    pub fn new(globals: Globals) -> Context {
+        Context {
             stdout: Terminal::stdout(globals.color),
             stderr: Terminal::stderr(globals.color, globals.no_progress, globals.quiet),
             globals,
-        })
+            config: OnceCell::new(),
+        }
+    }
+
+    /// The config, read when a verb first needs it: one that does not is not stopped by a mistake there.
+    pub fn config(&self) -> Result<&Config, CliError> {
+        if self.config.get().is_none() {
+            let loaded = load(&self.globals)?;
+            let _ = self.config.set(loaded);
+        }
+        Ok(self.config.get().expect("set above"))
+    }
+
+    /// Where the state is kept.
+    pub fn state_dir(&self) -> Result<&Path, CliError> {
+        Ok(&self.config()?.state_dir)
     }
 
     /// The present moment in the zone of this machine.
@@ -106,7 +121,7 @@ impl Context {
 
     /// The process that owns the store, if there is one.
     pub fn owner(&self) -> Result<Option<Client>, CliError> {
-        Ok(Client::connect(&self.state_dir)?)
+        Ok(Client::connect(self.state_dir()?)?)
     }
 
     /// The state of all jobs: from the process that owns the store, else from the store itself, which
@@ -131,37 +146,29 @@ pub fn document<T: Serialize + ?Sized>(verb: &str, key: &str, data: &T) -> Resul
     Ok(format!("{}\n", serde_json::Value::Object(document)))
 }
 
-/// `--state-dir`, `$OVERNIGHT_STATE_DIR`, `$XDG_STATE_HOME/overnight`, `~/.local/state/overnight`.
-fn state_dir(flag: Option<PathBuf>, variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, CliError> {
-    let set = |name: &str| variable(name).filter(|path| !path.as_os_str().is_empty());
-    let absolute = |name: &str| set(name).filter(|path| path.is_absolute());
-    flag.or_else(|| set("OVERNIGHT_STATE_DIR"))
-        .or_else(|| absolute("XDG_STATE_HOME").map(|home| home.join("overnight")))
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state/overnight")))
-        .ok_or_else(|| {
-            CliError::usage("there is no place for the queue: neither HOME nor XDG_STATE_HOME is set")
-                .hint("name one with --state-dir DIR")
-        })
+/// Reads the config as flags, environment and file give it.
+fn load(globals: &Globals) -> Result<Config, CliError> {
+    let cwd = std::env::current_dir()?;
+    let env = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let env: BTreeMap<String, String> = env.collect();
+    let state_dir = globals.state_dir.as_ref().map(|dir| dir.display().to_string());
+    let flags: Vec<(&str, &str, String)> =
+        state_dir.map(|dir| ("state.dir", "--state-dir", dir)).into_iter().collect();
+    let inputs = Inputs { file: globals.config.as_deref(), cwd: &cwd, env: &env, flags: &flags };
+    config::load(&inputs).map_err(|error| {
+        let text = error.to_string();
+        let mut lines = text.lines();
+        let error = CliError::new("bad_config", Exit::Usage, lines.next().unwrap_or_default());
+        let error = lines.fold(error, |error, line| error.detail(line.trim()));
+        error.hint("overnight config schema shows every key")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::samples;
-
-    #[test]
-    fn the_state_folder_is_the_first_that_is_named() {
-        let vars = |set: &'static [(&str, &str)]| {
-            move |name: &str| set.iter().find(|(var, _)| *var == name).map(|(_, value)| PathBuf::from(value))
-        };
-        let dir = |flag: Option<&str>, set| state_dir(flag.map(PathBuf::from), vars(set)).unwrap();
-        assert_eq!(dir(Some("s"), &[("OVERNIGHT_STATE_DIR", "/e")]), PathBuf::from("s"));
-        assert_eq!(dir(None, &[("OVERNIGHT_STATE_DIR", "/e"), ("HOME", "/h")]), PathBuf::from("/e"));
-        assert_eq!(dir(None, &[("XDG_STATE_HOME", "/x"), ("HOME", "/h")]), PathBuf::from("/x/overnight"));
-        let relative_is_ignored = dir(None, &[("XDG_STATE_HOME", "x"), ("HOME", "/h")]);
-        assert_eq!(relative_is_ignored, PathBuf::from("/h/.local/state/overnight"));
-        assert_eq!(state_dir(None, vars(&[])).unwrap_err().code, "usage");
-    }
 
     #[test]
     fn a_document_names_its_schema_and_writes_times_as_text() {

@@ -66,8 +66,9 @@ pub fn run(context: &Context, others: Vec<Finding>) -> Result<Exit, CliError> {
 
 /// What is found about this machine.
 pub fn machine(context: &Context) -> Vec<Finding> {
-    let mut findings = vec![folder(&context.state_dir)];
-    findings.extend(disk(&context.state_dir));
+    let state_dir = context.state_dir()?;
+    let mut findings = vec![folder(state_dir)];
+    findings.extend(disk(state_dir));
     findings.push(open_files());
     findings.push(time());
     findings.push(owner(context));

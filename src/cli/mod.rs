@@ -39,6 +39,7 @@ pub mod man;
 pub mod notice;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod session;
 pub mod show;
 pub mod status;
 pub mod style;
@@ -113,7 +114,7 @@ fn tell(error: &CliError, json: bool, colour: bool) -> Exit {
 }
 
 fn dispatch(args: Args) -> Result<Exit, CliError> {
-    let context = Context::new(args.globals)?;
+    let context = Context::new(args.globals);
     match &args.verb {
         Verb::Completions(args) => completions::run(args, &context),
         Verb::Man(args) => man::run(args, &context),
@@ -135,8 +136,8 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
 
 /// The process that owns the store, which must be there.
 fn owner(context: &Context) -> Result<Client, CliError> {
+    let dir = context.state_dir()?.display();
     context.owner()?.ok_or_else(|| {
-        let dir = context.state_dir.display();
         CliError::new("no_daemon", Exit::Owner, format!("no process owns the store at {dir}"))
             .hint("start one: overnight daemon, or overnight run FILE")
     })

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use parquet::errors::ParquetError;
 
 mod columns;
-mod describe;
+pub mod describe;
 pub mod export;
 pub mod folder;
 mod gather;
