@@ -1,6 +1,6 @@
 //! Numbers, durations and other people's words, as a terminal may show them.
 //!
-//! Everything a user or a provider supplied passes [`line`] or [`block`] before it is printed: an
+//! Everything a user or a provider supplied passes [`line()`] or [`block()`] before it is printed: an
 //! answer must not move the cursor, hide text or reverse its order.
 //!
 //! Pure.
@@ -14,7 +14,7 @@ pub fn line(text: &str) -> String {
     escape(text, false)
 }
 
-/// As [`line`], but line breaks stay, each line behind `indent`.
+/// As [`line()`], but line breaks stay, each line behind `indent`.
 pub fn block(text: &str, indent: &str) -> String {
     let lines = text.lines().map(|text| format!("{indent}{}\n", escape(text, true)));
     lines.collect()
@@ -69,6 +69,15 @@ pub fn latency(ms: u64) -> String {
         0..1_000 => format!("{ms}ms"),
         1_000..100_000 => format!("{:.1}s", ms as f64 / 1e3),
         _ => span(Duration::from_millis(ms)),
+    }
+}
+
+/// `812 bytes`, `18.2 MB`.
+pub fn size(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
+        None => format!("{bytes} bytes"),
     }
 }
 
@@ -139,6 +148,7 @@ mod tests {
         );
         let spans = [45, 3_120, 25_680, 183_600].map(|seconds| span(Duration::from_secs(seconds)));
         assert_eq!(spans, ["45s", "52m", "7h08m", "2d03h"]);
+        assert_eq!([812, 1_500, 18_200_000].map(size), ["812 bytes", "1.5 kB", "18.2 MB"]);
         assert_eq!([85, 1_940, 250_000].map(latency), ["85ms", "1.9s", "4m"]);
     }
 }

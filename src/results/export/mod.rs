@@ -20,6 +20,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
 use crate::clock::Timestamp;
+use crate::report::text;
 use crate::results::folder::Folder;
 use crate::results::schema::Table;
 use crate::results::select::{Filter, Link, Selection, Texts};
@@ -175,6 +176,28 @@ fn rows(
 }
 
 impl Exported {
+    /// As a terminal shows it: what was written, and a first query.
+    pub fn render(&self, export: &Export) -> String {
+        let states = self.by_status.iter().map(|(status, n)| format!("{} {status}", text::count(*n)));
+        let states = states.collect::<Vec<_>>().join(", ");
+        let rows = format!("{} rows ({states})", text::count(self.rows));
+        let sizes = self.files.iter().enumerate().map(|(index, (path, bytes))| {
+            let (path, size) = (text::line(&path.display().to_string()), text::size(*bytes));
+            match (index, export.format) {
+                (0, Format::OpenAiBatch) => format!("{path}  {rows} · {size}\n"),
+                (0, _) => format!("{path}  {rows} · {size} · schema {}\n", export.table.version()),
+                _ => format!("{path}  those that did not succeed · {size}\n"),
+            }
+        });
+        let mut shown: String = sizes.collect();
+        if let (Format::Parquet, Some((path, _))) = (export.format, self.files.first()) {
+            let path = text::line(&path.display().to_string());
+            let query = format!("select request_model, count(*), sum(cost_usd) from '{path}' group by 1");
+            shown += &format!("  duckdb -c \"{query}\"\n");
+        }
+        shown
+    }
+
     fn count(&mut self, batch: &RecordBatch) {
         for status in batch["status"].as_string::<i32>().iter().flatten() {
             self.count_row(status);
