@@ -66,9 +66,10 @@ pub fn run(context: &Context, others: Vec<Finding>) -> Result<Exit, CliError> {
 
 /// What is found about this machine.
 pub fn machine(context: &Context) -> Vec<Finding> {
-    let state_dir = context.state_dir()?;
-    let mut findings = vec![folder(state_dir)];
-    findings.extend(disk(state_dir));
+    let mut findings = match context.state_dir() {
+        Ok(dir) => [folder(dir)].into_iter().chain(disk(dir)).collect(),
+        Err(error) => vec![Finding::new("config", Health::Bad, error.message)],
+    };
     findings.push(open_files());
     findings.push(time());
     findings.push(owner(context));

@@ -84,9 +84,9 @@ impl Desk {
         }
     }
 
+    /// Closes what a job has open; after a full disk that may be more than one part.
     fn close(&mut self, job: &JobId) {
-        let part = self.until_done(|desk| desk.parts.close(job, clock::now()));
-        if let Some(Some(part)) = part {
+        while let Some(Some(part)) = self.until_done(|desk| desk.parts.close(job, clock::now())) {
             self.inbox.send(News::PartCommitted(part));
         }
     }
