@@ -88,7 +88,7 @@ pub struct SimulateArgs {
     #[arg(long = "key", value_name = "KEY")]
     pub keys: Vec<String>,
 
-    /// Write the request log here at the end: JSON lines, the totals on the last.
+    /// Write the request log here at the end: JSON lines, and a summary on the last.
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
 }
@@ -140,6 +140,10 @@ impl SimulateArgs {
 /// Serves until Ctrl-C or SIGTERM, then writes the ledger.
 pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     let shared = Shared::new(args.config(clock::now())?);
+    if let Some(file) = &args.ledger {
+        // A folder that is not there is better found now than after a night.
+        std::fs::write(file, "").with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(listen(args.listen, shared.clone()))?;
     // Dropped connections have ended their lines by now.
@@ -172,7 +176,7 @@ async fn listen(address: SocketAddr, shared: Shared) -> anyhow::Result<()> {
 
 fn write_ledger(file: &Path, shared: &Shared) -> std::io::Result<()> {
     let mut out = service::log(shared);
-    out.extend_from_slice(b"{\"totals\":");
+    out.extend_from_slice(b"{\"summary\":");
     out.extend_from_slice(&service::to_json(&shared.lock().summary()));
     out.extend_from_slice(b"}\n");
     std::fs::write(file, out)
