@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_line_does_not_get_to_run_commands() {
-        let json = r#"{"check":{"all":["json",{"command":["rm","-rf","/"]}]}}"#;
+        let json = r#"{"check":{"json":true,"command":["rm","-rf","/"]}}"#;
         assert!(read(json).unwrap_err().contains("may not name a command"));
         let allowed = parse(scan::check(json.as_bytes()).unwrap(), Timestamp::default(), Zone::Machine, true);
         assert!(allowed.is_ok());

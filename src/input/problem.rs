@@ -87,17 +87,11 @@ impl BadLines {
     /// The whole message for a terminal, without a final newline.
     pub fn render(&self) -> String {
         let total = self.n_bad + self.n_good;
-        let (of, used) = match total {
-            1 => ("line", "the only line"),
-            _ => ("lines", ""),
+        let which = match total {
+            1 => "its only line".to_owned(),
+            _ => format!("{} of {total} lines", self.n_bad),
         };
-        let mut text = match used {
-            "" => format!(
-                "error: {}: {} of {total} {of} cannot be used, nothing was queued",
-                self.name, self.n_bad
-            ),
-            used => format!("error: {}: {used} cannot be used, nothing was queued", self.name),
-        };
+        let mut text = format!("error: {}: {which} cannot be used, nothing was queued", self.name);
         for bad in self.lines.iter().take(SHOWN) {
             let _ = match bad.column {
                 Some(column) => write!(text, "\n  line {}, column {column}: {}", bad.line, bad.message),

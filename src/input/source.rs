@@ -1,6 +1,6 @@
 //! Opening what a job is read from: a file or standard input, packed or not, hashed as it is read.
 //!
-//! Gives [`Records`]: one line or row at a time, whatever the file is. The hash and size are of the
+//! Gives records: one line or row at a time, whatever the file is. The hash and size are of the
 //! bytes on disk, before unpacking.
 //!
 //! Shell: the only file of this module that touches files.
