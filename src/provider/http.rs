@@ -20,7 +20,7 @@ use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::openai::{self, Path, Response};
+use super::openai::{self, MOST_KEPT, Path, Response};
 use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
 use crate::catalog::endpoint::{Auth, Endpoint};
 use crate::clock;
@@ -29,12 +29,6 @@ use crate::provider::limits;
 
 /// The most of a body that is read, after decompression; a gzip bomb ends here.
 const MOST_BODY: usize = 64 * 1024 * 1024;
-
-/// The most of a refusal's body that is read.
-const MOST_REFUSAL: usize = 64 * 1024;
-
-/// What is kept of a body that is no answer.
-const MOST_KEPT: usize = 64 * 1024;
 
 /// The longest silence inside a body. Servers that think long either send nothing at all, which the
 /// endpoint's timeout bounds, or keep the line alive with white space.
@@ -115,9 +109,8 @@ impl HttpProvider {
         };
         let mut request = Request::new(Method::POST, self.urls[path as usize].clone());
         *request.headers_mut() = self.headers.clone();
-        if let Ok(id) = HeaderValue::try_from(call.attempt.to_string()) {
-            request.headers_mut().insert(HeaderName::from_static("x-client-request-id"), id);
-        }
+        let id = HeaderValue::try_from(call.attempt.to_string()).expect("letters and digits");
+        request.headers_mut().insert(HeaderName::from_static("x-client-request-id"), id);
         *request.body_mut() = Some(body.into());
 
         let sent_at = clock::now();
@@ -156,7 +149,7 @@ impl HttpProvider {
         };
         let success = response.status().is_success();
         let mut chunks = Chunks::default();
-        let most = if success { MOST_BODY } else { MOST_REFUSAL };
+        let most = if success { MOST_BODY } else { MOST_KEPT };
         let end = timeout_at(deadline, receive(&mut response, &mut chunks, most))
             .await
             .unwrap_or_else(|_| End::TimedOut(self.timed_out()));

@@ -11,13 +11,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::text::{Text, cut, lossy};
-use super::{Path, Response, refusal, usage};
+use super::{MOST_KEPT, Path, Response, refusal, usage};
 use crate::attempt::{Answer, Finish, Outcome};
 use crate::catalog::endpoint::Quirks;
 use crate::clock::Timestamp;
-
-/// How much of a body that is no answer is kept.
-pub(crate) const MOST_GARBAGE: usize = 64 * 1024;
 
 /// What a response with a success status means.
 pub(super) fn read(response: &Response<'_>, path: Path, quirks: &Quirks, now: Timestamp) -> Outcome {
@@ -82,7 +79,7 @@ fn garbage(response: &Response<'_>, why: &str) -> Outcome {
         Some(b'<') => "an HTML page instead of JSON".to_owned(),
         Some(_) => format!("not an answer: {}", cut(why, 300)),
     };
-    let kept = Bytes::copy_from_slice(&body[..body.len().min(MOST_GARBAGE)]);
+    let kept = Bytes::copy_from_slice(&body[..body.len().min(MOST_KEPT)]);
     Outcome::Garbage { message, http_status: response.status, body: kept }
 }
 

@@ -18,6 +18,9 @@ mod text;
 mod usage;
 mod words;
 
+/// How much is kept of a body that is no answer.
+pub(crate) const MOST_KEPT: usize = 64 * 1024;
+
 /// Where a request goes, below the base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
@@ -83,5 +86,62 @@ pub fn read(response: &Response<'_>, path: Path, quirks: &Quirks, now: Timestamp
     match response.status {
         200..=299 => answer::read(response, path, quirks, now),
         _ => refusal::read(response, quirks, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bodies that are nearly right, which go further into the code than noise does.
+    fn body() -> impl Strategy<Value = String> {
+        let words = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"",
+            "\\",
+            "\\ud83d",
+            "\\ude00",
+            "null",
+            "-1",
+            "1e400",
+            "é",
+            "<title>",
+            "\"choices\"",
+            "\"message\"",
+            "\"content\"",
+            "\"error\"",
+            "\"code\"",
+            "\"details\"",
+            "\"usage\"",
+            "\"prompt_tokens\"",
+            "\"data\"",
+            "\"output\"",
+            "{\"choices\":[{\"message\":{\"content\":\"",
+            "\"}}]}",
+            "{\"error\":{\"message\":\"",
+            "{\"usage\":{\"prompt_tokens\":",
+        ]);
+        prop::collection::vec(words, 0..20).prop_map(|words| words.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body in body(), status in 100u16..600, path in 0usize..3) {
+            let headers = HeaderMap::new();
+            let response = Response { status, headers: &headers, body: body.into() };
+            let _ = read(&response, Path::ALL[path], &Quirks::default(), Timestamp::default());
+        }
+
+        #[test]
+        fn no_header_makes_it_panic(value in "[0-9.eE+:TZhmsuµ-]{0,20}") {
+            let _ = crate::provider::limits::wait(&value, Timestamp::default());
+        }
     }
 }

@@ -11,17 +11,14 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::text::cut;
-use super::{Response, words};
+use super::{MOST_KEPT, Response, words};
 use crate::attempt::{ErrorCode, Outcome, Refusal, RefusalKind};
 use crate::catalog::endpoint::Quirks;
 use crate::clock::Timestamp;
 use crate::provider::limits;
 
 /// How much of a provider's words is kept.
-pub(crate) const MOST_MESSAGE: usize = 2_000;
-
-/// How much of a refusal's body is kept.
-pub(crate) const MOST_BODY: usize = 64 * 1024;
+const MOST_MESSAGE: usize = 2_000;
 
 /// What a response that is no answer means.
 pub(super) fn read(response: &Response<'_>, quirks: &Quirks, now: Timestamp) -> Outcome {
@@ -36,7 +33,7 @@ pub(super) fn read(response: &Response<'_>, quirks: &Quirks, now: Timestamp) -> 
             message,
             retry_after: limits::retry_after(response.headers, now).or(said.retry_after),
             request_id: response.request_id().map(str::to_owned).or(said.request_id),
-            body: Bytes::copy_from_slice(&response.body[..response.body.len().min(MOST_BODY)]),
+            body: Bytes::copy_from_slice(&response.body[..response.body.len().min(MOST_KEPT)]),
         }),
     }
 }
@@ -254,7 +251,7 @@ fn text(value: &Value) -> Option<String> {
 
 /// What a body that is not JSON says: the title of an HTML page, else its text.
 fn page_text(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(MOST_BODY)]);
+    let text = String::from_utf8_lossy(&body[..body.len().min(MOST_KEPT)]);
     let text = text.trim();
     if !text.starts_with('<') {
         return text.to_owned();

@@ -176,12 +176,12 @@ fn what_is_no_answer_is_garbage() {
             other => panic!("{body}: {other:?}"),
         }
     }
-    let long = "x".repeat(MOST_GARBAGE + 5);
+    let long = "x".repeat(MOST_KEPT + 5);
     let Outcome::Garbage { body, .. } = read_with(&[], long.as_bytes(), Path::Chat, &Quirks::default())
     else {
         panic!()
     };
-    assert_eq!(body.len(), MOST_GARBAGE);
+    assert_eq!(body.len(), MOST_KEPT);
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn every_documented_error_is_understood() {
         ("Zhipu busy", 429, r#"{"error":{"code":"1312","message":"m"}}"#, Capacity),
         ("Zhipu fair use", 429, r#"{"error":{"code":"1313","message":"m"}}"#, Rate),
         ("Groq flex", 498, r#"{"error":{"message":"m","code":"capacity_exceeded"}}"#, Capacity),
-        ("Groq too large", 413, r#"{"error":{"message":"Request too large for model","type":"tokens","code":"rate_limit_exceeded"}}"#, TooLong),
+        ("Groq too large", 413, r#"{"error":{"message":"Request Entity Too Large","type":"tokens","code":"rate_limit_exceeded"}}"#, TooLong),
         ("Groq retired", 400, r#"{"error":{"message":"m","type":"invalid_request_error","code":"model_decommissioned"}}"#, ModelGone),
         ("Mistral payment", 402, r#"{"object":"error","message":"m","type":"x","code":"y"}"#, NoCredit),
         ("Mistral model", 400, r#"{"object":"error","message":"Invalid model: x","type":"invalid_model","param":null,"code":"1500"}"#, ModelGone),
