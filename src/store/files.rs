@@ -165,6 +165,13 @@ impl FileStore {
         self.session.mark_clean()
     }
 
+    /// Begins a new segment from which attempts get later names, and nothing else is changed.
+    pub(super) fn skip_names(&mut self, names: u64) -> Result<(), StoreError> {
+        let mut snapshot = self.recover()?.snapshot();
+        snapshot.globals.next_attempt += names;
+        self.journal.rotate(snapshot)
+    }
+
     #[cfg(test)]
     pub(super) fn loaded_index(&mut self) -> Result<Option<Checkpoint>, StoreError> {
         Remains::index(self)

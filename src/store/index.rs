@@ -158,7 +158,10 @@ impl Index {
     fn give_up(&mut self) {
         self.sums.clear();
         let db = self.db.take();
-        guarded(|| Some(drop(db)));
+        guarded(|| {
+            drop(db);
+            Some(())
+        });
     }
 
     /// Keeps one broken index for whoever wants to know what happened.

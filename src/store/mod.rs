@@ -42,6 +42,7 @@ pub mod journal;
 pub mod memory;
 pub mod prompts;
 mod recovery;
+pub mod repair;
 mod session;
 
 #[cfg(test)]

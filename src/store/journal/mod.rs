@@ -34,7 +34,10 @@ use super::disk::{self, Disk, in_words};
 use crate::job::JobId;
 use crate::record::{Next, Record, Seq, Snapshot};
 
+mod damage;
 mod segment;
+
+pub(super) use damage::cut_damage;
 
 use segment::{Found, Frames, push_frame, was_durable};
 
@@ -42,7 +45,7 @@ const MAGIC: &[u8; 8] = b"ONJRNL01";
 /// A buffer that grew for a burst of long answers is given back.
 const KEEP_BUFFER: usize = 4 << 20;
 
-/// The journal, open for writing. Uncounted frames aside, it is the truth about everything but prompts.
+/// The journal, open for writing: the truth about everything but prompts.
 pub struct Journal {
     disk: Disk,
     dir: PathBuf,

@@ -33,9 +33,12 @@ pub struct PromptReader {
     prompts: PathBuf,
     shelves: Arc<Mutex<BTreeMap<JobId, Arc<Shelf>>>>,
     open: Option<(Arc<Shelf>, u32, Arc<File>)>,
-    recent: VecDeque<(Arc<Shelf>, usize, Arc<[Arc<Item>]>)>,
+    recent: VecDeque<Recent>,
     packed: Vec<u8>,
 }
+
+/// A decoded frame: of which job, which frame, its items.
+type Recent = (Arc<Shelf>, usize, Arc<[Arc<Item>]>);
 
 /// Where the frames of one job are.
 struct Shelf {
@@ -100,7 +103,7 @@ impl PromptReader {
     }
 
     fn frame(&mut self, shelf: &Arc<Shelf>, number: usize) -> Result<Arc<[Arc<Item>]>, StoreError> {
-        let kept = |(of, frame, _): &(Arc<Shelf>, usize, _)| Arc::ptr_eq(of, shelf) && *frame == number;
+        let kept = |(of, frame, _): &Recent| Arc::ptr_eq(of, shelf) && *frame == number;
         if let Some(at) = self.recent.iter().position(kept) {
             return Ok(self.recent[at].2.clone());
         }

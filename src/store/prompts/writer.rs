@@ -204,7 +204,7 @@ impl Segment {
         unpacked: usize,
         body: &[u8],
     ) -> Result<FrameAt, StoreError> {
-        let too_large = || StoreError::refused(format!("a frame of {} bytes is too large", unpacked));
+        let too_large = || StoreError::refused(format!("a frame of {unpacked} bytes is too large"));
         let offset = u32::try_from(self.len).map_err(|_| too_large())?;
         u32::try_from(unpacked.max(body.len())).map_err(|_| too_large())?;
         let head = FrameHead::new(kind, first, n, unpacked, body);

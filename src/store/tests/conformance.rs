@@ -154,22 +154,27 @@ fn every_prefix<R: Rig>(new: fn() -> R) {
 
 fn namesake<R: Rig>(new: fn() -> R) {
     let mut rig = new();
-    let job = job("job_000000", 4);
-    rig.stage(&job, &[0, 1, 2, 3].map(|index| item(index, 10)));
+    let job = job("job_000000", 60);
+    let with_len = |len| (0..job.n_items).map(|index| item(index, len)).collect::<Vec<_>>();
+    rig.stage(&job, &with_len(10));
     rig.store().accept(&job).unwrap();
     let mut first_life = Night::over(rig, &job);
-    first_life.start();
+    for _ in 0..40 {
+        first_life.start();
+        first_life.end();
+    }
+    first_life.checkpoint(); // with a stored snapshot, which knows the first life half way
     first_life.finish();
     first_life.checkpoint();
     let mut rig = first_life.rig;
     rig.remove_job(&job.id);
-    rig.stage(&job, &[0, 1, 2, 3].map(|index| item(index, 20)));
+    rig.stage(&job, &with_len(20));
     rig.store().accept(&job).unwrap();
     for lose_index in [false, true] {
         rig.crash(lose_index);
         let ledger = rig.store().recover().unwrap();
         let (_, state) = ledger.get(&job.id).unwrap();
-        assert_eq!((state.attempts, state.counts().pending), (0, 4));
+        assert_eq!((state.attempts, state.counts().pending), (0, 60));
         assert_eq!(*rig.store().read(&job.id, &[1]).unwrap()[0], item(1, 20), "not the first one's prompts");
     }
 }

@@ -153,6 +153,96 @@ fn an_index_that_is_not_sled_is_set_aside() {
 }
 
 #[test]
+fn an_index_with_one_wrong_value_is_not_believed() {
+    let spoil: [fn(&sled::Db, &[u8]); 3] = [
+        |db, key| drop(db.remove(key).unwrap()),
+        |db, key| {
+            drop(db.insert(key, db.get(key).unwrap().unwrap().iter().map(|b| b ^ 4).collect::<Vec<u8>>()))
+        },
+        |db, key| drop(db.insert([key, b"0"].concat(), b"more").unwrap()),
+    ];
+    for spoil in spoil {
+        let mut night = worked(17, 100);
+        night.index_was_lost();
+        let index = night.rig.state().join("index");
+        let keys = {
+            night.rig.open = None;
+            let db = sled::open(&index).unwrap();
+            db.iter().keys().map(Result::unwrap).filter(|key| key.starts_with(b"c")).collect::<Vec<_>>()
+        };
+        assert!(!keys.is_empty());
+        for key in keys {
+            night.rig.open = None;
+            let db = sled::open(&index).unwrap();
+            spoil(&db, &key);
+            drop(db);
+            night.check_after_reopening();
+            assert!(night.rig.state().join("index.broken-1").exists(), "it was noticed");
+            std::fs::remove_dir_all(night.rig.state().join("index.broken-1")).unwrap();
+            night.checkpoint();
+        }
+    }
+}
+
+#[test]
+fn an_index_older_than_the_journal_is_rebuilt() {
+    let mut night = worked(18, 60);
+    night.index_was_lost();
+    night.rig.open = None;
+    let index = night.rig.state().join("index");
+    let old: Vec<(PathBuf, Vec<u8>)> =
+        files_in(&index).into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    night.check_after_reopening();
+    for _ in 0..4 {
+        (0..80).for_each(|_| night.step());
+        night.finish();
+        night.checkpoint();
+    }
+    assert!(!night.rig.state().join("journal/000001.seg").exists(), "old segments are gone");
+    night.rig.open = None;
+    std::fs::remove_dir_all(&index).unwrap();
+    for (path, bytes) in old {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    night.check_after_reopening();
+}
+
+#[test]
+fn a_repaired_journal_is_the_records_before_the_damage() {
+    for (seed, which) in [(19, 0), (20, 1), (21, 2)] {
+        let mut night = worked(seed, 10);
+        night.rig.sizes.journal_segment = 2_000;
+        night.check_after_reopening();
+        for _ in 0..3 {
+            for _ in 0..10 {
+                night.start();
+                night.sync();
+            }
+            night.checkpoint();
+        }
+        assert_eq!(night.rig.repair().unwrap(), None, "nothing to repair");
+        night.index_was_lost();
+        let segments = files_in(&night.rig.state().join("journal"));
+        let path = &segments[which.min(segments.len() - 2)];
+        let len = std::fs::metadata(path).unwrap().len() as usize;
+        set_byte(path, len - 100, |byte| byte ^ 1);
+        let next_attempt = night.ledger.globals.next_attempt;
+        let repaired = night.rig.repair().unwrap().expect("there was damage");
+        assert!(repaired.set_aside.iter().all(|path| path.exists()));
+        assert!(repaired.kept_to < night.log.len() as u64);
+        night.log.truncate(repaired.kept_to as usize);
+        night.rig.open().unwrap();
+        let recovered = night.rig.store().recover().unwrap();
+        assert!(recovered.globals.next_attempt > next_attempt, "no attempt gets a name that was used");
+        let mut expected = fold(&night.jobs, &night.log);
+        expected.globals.next_attempt = recovered.globals.next_attempt;
+        assert_same(&recovered, &expected, false);
+        assert_eq!(night.rig.repair().unwrap(), None);
+    }
+}
+
+#[test]
 fn an_index_ahead_of_the_journal_is_refused() {
     let mut rig = FileRig::closed();
     rig.sizes.journal_segment = 1 << 20;
@@ -215,7 +305,7 @@ fn a_full_disk_takes_nothing_back_that_was_synced() {
     night.start();
     night.rig.disk.fail_at(night.rig.disk.ops() + 1, Fault::Full);
     for _ in 0..2 {
-        let error = night.rig.files().sync().err().expect("there is no room");
+        let error = night.rig.files().sync().expect_err("there is no room");
         assert!(matches!(&error, StoreError::DiskFull(message) if message.contains("needed in")), "{error}");
         assert_eq!(std::fs::metadata(&path).unwrap().len(), before, "half a write was taken back");
     }

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::job::{Body, Class, Item, ItemIndex, Job, JobId, JobOptions, Ladder, Needs, Source, Wire};
 use crate::store::disk::Disk;
-use crate::store::files::{FileStore, Sizes};
+use crate::store::files::{FileStore, ReadFinalStates, Sizes};
 use crate::store::memory::MemoryStore;
+use crate::store::repair::{Repaired, repair_on};
 use crate::store::{FinalStates, Store, StoreError};
 
 /// How the items of a job ended, by part: what Parquet would say.
@@ -61,15 +62,23 @@ impl FileRig {
 
     pub(super) fn open(&mut self) -> Result<&mut FileStore, StoreError> {
         self.open = None;
+        let (disk, state, read) = (self.disk.clone(), self.state(), self.final_states());
+        let store = FileStore::open_on(disk, self.sizes, &state, &self.dir.path().join("results"), read)?;
+        Ok(self.open.insert(store))
+    }
+
+    pub(super) fn repair(&mut self) -> Result<Option<Repaired>, StoreError> {
+        self.open = None;
+        let (disk, state, read) = (self.disk.clone(), self.state(), self.final_states());
+        repair_on(disk, self.sizes, &state, &self.dir.path().join("results"), read)
+    }
+
+    fn final_states(&self) -> Box<ReadFinalStates> {
         let parts = self.parts.clone();
-        let read = move |_: &Path, job: &JobId, n: u32| {
+        Box::new(move |_: &Path, job: &JobId, n: u32| {
             let parts = parts.lock().unwrap();
             Ok((1..=n).flat_map(|part| parts[&(job.clone(), part)].clone()).collect())
-        };
-        let results = self.dir.path().join("results");
-        let store =
-            FileStore::open_on(self.disk.clone(), self.sizes, &self.state(), &results, Box::new(read))?;
-        Ok(self.open.insert(store))
+        })
     }
 
     pub(super) fn files(&mut self) -> &mut FileStore {
