@@ -305,17 +305,17 @@ impl AttemptStatus {
     }
 }
 
-/// Where a cost comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where a cost comes from, the most certain first: a sum is as certain as its least certain part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CostBasis {
+    /// Nothing to pay.
+    Free,
     /// Reported tokens times the catalog's price.
     Computed,
     /// The provider's own figure.
     Reported,
-    /// Tokens by our count, or the worst case of an unknown outcome.
+    /// Tokens by our count: the provider sent none, or we will never know the outcome.
     Estimated,
-    /// Nothing to pay.
-    Free,
     /// No price is known.
     Unpriced,
 }

@@ -8,11 +8,12 @@ use std::ops::{Add, Sub};
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Datelike, Utc};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment, in microseconds since 1970-01-01 UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -79,5 +80,70 @@ impl FromStr for Timestamp {
     type Err = chrono::ParseError;
     fn from_str(text: &str) -> Result<Timestamp, chrono::ParseError> {
         Ok(DateTime::parse_from_rfc3339(text)?.with_timezone(&Utc).into())
+    }
+}
+
+/// RFC 3339 where people read it (JSON), whole microseconds where only we do, and for moments so far away
+/// that RFC 3339 has no year for them.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() && (0..=9_999).contains(&self.utc().year()) {
+            true => serializer.collect_str(self),
+            false => serializer.serialize_i64(self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        match deserializer.is_human_readable() {
+            true => deserializer.deserialize_any(TextOrMicros),
+            false => i64::deserialize(deserializer).map(Timestamp),
+        }
+    }
+}
+
+struct TextOrMicros;
+
+impl Visitor<'_> for TextOrMicros {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time like 2026-11-20T18:00:00Z")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E>(self, micros: i64) -> Result<Timestamp, E> {
+        Ok(Timestamp(micros))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, micros: u64) -> Result<Timestamp, E> {
+        i64::try_from(micros).map(Timestamp).map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_text_and_stored_records_hold_microseconds() {
+        for text in ["2026-11-20T18:00:00Z", "2026-11-20T18:00:00.000001Z", "1969-12-31T23:59:59.500Z"] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(serde_json::to_string(&time).unwrap(), format!("{text:?}"));
+            assert_eq!(serde_json::from_str::<Timestamp>(&format!("{text:?}")).unwrap(), time);
+            let stored = postcard::to_stdvec(&time).unwrap();
+            assert_eq!(stored, postcard::to_stdvec(&time.micros()).unwrap());
+            assert_eq!(postcard::from_bytes::<Timestamp>(&stored).unwrap(), time);
+        }
+    }
+
+    #[test]
+    fn even_the_last_moment_survives_json() {
+        let text = serde_json::to_string(&Timestamp::MAX).unwrap();
+        assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), Timestamp::MAX);
     }
 }

@@ -54,6 +54,14 @@ impl Usd {
         self.with_decimals(6)
     }
 
+    /// With all the decimals it has, and at least two: `$0.15`, `$0.003`, `$0.114286`.
+    pub fn to_exact(self) -> String {
+        let all = self.with_decimals(12);
+        let keep = all.find('.').map_or(all.len(), |point| point + 3);
+        let end = all.trim_end_matches('0').len().max(keep);
+        all[..end].to_owned()
+    }
+
     fn with_decimals(self, decimals: u32) -> String {
         let unit = 10i128.pow(12 - decimals);
         let scaled = (self.0.abs() + unit / 2) / unit;
@@ -143,7 +151,7 @@ pub fn decimal_to_pico(text: &str, decimals: i32) -> Option<i128> {
     if number == 0 {
         return Some(0);
     }
-    let shift = decimals + exponent - i32::try_from(fraction.len()).ok()?;
+    let shift = decimals.checked_add(exponent)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
     if shift >= 0 {
         number.checked_mul(10i128.checked_pow(shift.unsigned_abs())?)
     } else {
@@ -245,7 +253,7 @@ mod tests {
         ] {
             assert_eq!(usd(text).pico(), pico, "{text}");
         }
-        for text in ["", "$", "five", "0.0000000000001", "1.2.3", "--1"] {
+        for text in ["", "$", "five", "0.0000000000001", "1.2.3", "--1", "1e2147483647", "1.5e-2147483648"] {
             assert!(text.parse::<Usd>().is_err(), "{text}");
         }
     }

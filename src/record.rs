@@ -127,6 +127,21 @@ pub struct Ended {
     pub next: Next,
 }
 
+impl Ended {
+    /// Whether it counts against the item's `max_attempts`.
+    ///
+    /// An attempt that the provider would not take (rate, room, credit, key, retired model, no
+    /// connection) says nothing of the item: an outage must not use up anybody's attempts. Unknown
+    /// outcomes have a limit of their own.
+    pub fn counts(&self) -> bool {
+        use ErrorCode::{Auth, Cancelled, Network, NoRoute, Overloaded, Quota, RateLimited};
+        let code = self.error.as_ref().map(|(code, _)| *code);
+        let not_taken =
+            matches!(code, Some(Auth | Cancelled | Network | NoRoute | Overloaded | Quota | RateLimited));
+        !not_taken && self.status != AttemptStatus::Unknown
+    }
+}
+
 /// What becomes of an item when an attempt of it has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Next {

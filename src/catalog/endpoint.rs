@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::attempt::RefusalKind;
 
 /// A provider account we can call.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Endpoint {
     /// The provider's name in the config.
     pub provider: Arc<str>,
@@ -28,6 +28,23 @@ pub struct Endpoint {
     pub quirks: Quirks,
     /// From sending the first byte to having the whole response.
     pub timeout: Duration,
+}
+
+/// Headers by name only: some hold keys.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Endpoint")
+            .field("provider", &self.provider)
+            .field("base_url", &self.base_url)
+            .field("auth", &self.auth)
+            .field("key", &self.key)
+            .field("key_name", &self.key_name)
+            .field("headers", &headers)
+            .field("quirks", &self.quirks)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
 }
 
 /// How a key is presented.

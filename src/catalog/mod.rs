@@ -1,9 +1,12 @@
 //! What there is to send to: providers, models, prices and hours, merged into [`Route`]s.
 //!
-//! The bundled table is data (`catalog/*.toml`), the user's config overrides it field by field.
+//! The bundled table is data (`catalog/data/*.toml`), the user's config overrides it field by field
+//! ([`settings`]). Names in a ladder are understood by [`ladder`]; [`routes`] makes what the engine
+//! chooses between.
 //!
 //! Pure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -12,8 +15,69 @@ use crate::money::Price;
 
 pub mod calendar;
 pub mod endpoint;
+pub mod hours;
+pub mod ladder;
+pub mod model;
+pub mod names;
+pub mod pricing;
+pub mod provider;
+pub mod routes;
+pub mod settings;
+pub mod show;
+mod table;
+pub mod words;
 
 use calendar::Calendar;
+use model::Model;
+use provider::Provider;
+
+/// All providers and models we know of, with the user's settings over them.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// By name.
+    providers: BTreeMap<String, Provider>,
+    /// By `provider/model`.
+    models: BTreeMap<String, Model>,
+    /// The day the bundled prices were read.
+    as_of: String,
+}
+
+impl Catalog {
+    /// The table that comes with the program: no keys, nothing of the user's.
+    pub fn bundled() -> Catalog {
+        table::bundled()
+    }
+
+    /// The day the bundled prices were read: `2026-11-21`.
+    pub fn as_of(&self) -> &str {
+        &self.as_of
+    }
+
+    /// All providers, in order of name.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.values()
+    }
+
+    /// All listed models, in order of full name.
+    pub fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.values()
+    }
+
+    /// A provider by its name or one of its aliases.
+    pub fn provider(&self, name: &str) -> Option<&Provider> {
+        let alias = |provider: &&Provider| provider.aliases.iter().any(|alias| alias == name);
+        self.providers.get(name).or_else(|| self.providers.values().find(alias))
+    }
+
+    /// A listed model by its full name.
+    pub fn model(&self, full_name: &str) -> Option<&Model> {
+        self.models.get(full_name)
+    }
+
+    fn provider_of(&self, model: &Model) -> &Provider {
+        &self.providers[&*model.provider]
+    }
+}
 
 /// A model of a provider on a lane, at a price, under limits: what the engine chooses between.
 #[derive(Clone, Debug)]
@@ -49,6 +113,27 @@ pub struct Route {
 }
 
 impl Route {
+    /// A route that an earlier process used and the config no longer has: known by name only.
+    pub fn gone(name: &Arc<str>) -> Route {
+        let (provider, model) = name.split_once('/').unwrap_or(("", name));
+        Route {
+            name: name.clone(),
+            provider: provider.into(),
+            account: provider.into(),
+            model: model.into(),
+            lane: "realtime".into(),
+            wires: Vec::new(),
+            context: None,
+            max_output: None,
+            features: None,
+            prices: None,
+            hours: Calendar::always(),
+            limits: Limits::default(),
+            account_limits: Limits::default(),
+            unusable: Some("no longer in the config".to_owned()),
+        }
+    }
+
     /// Output tokens a request may be billed for.
     pub fn most_output(&self, asked: Option<u32>) -> Option<u64> {
         asked.map(u64::from).or(self.max_output)
@@ -116,5 +201,27 @@ impl PriceTable {
     /// The next moment after `now` at which the price may change.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         self.windows.iter().filter_map(|window| window.hours.next_change(now)).min()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::endpoint::Secret;
+    use super::provider::Key;
+    use super::settings::{ProviderSettings, Settings};
+    use super::*;
+
+    /// The bundled catalog of someone who has keys for these providers.
+    pub(crate) fn with_keys(providers: &[&str]) -> Catalog {
+        let bundled = Catalog::bundled();
+        let mut settings = Settings::default();
+        for &name in providers {
+            let variable = bundled.providers[name].key_names[0].clone();
+            let key = Key::Found(Secret::new("sk-canary-0123456789"), variable);
+            settings
+                .providers
+                .insert(name.to_owned(), ProviderSettings { key, ..ProviderSettings::default() });
+        }
+        bundled.merge(&settings).0
     }
 }

@@ -1,13 +1,58 @@
 //! The rules of the game: `handle(now, event) -> effects`.
+//!
+//! The engine decides everything — what to send where and when, what an outcome means, what to write
+//! down first — and does nothing: it never reads a clock, opens a file, draws a random number or
+//! awaits. A driver brings it events and carries out its effects; the live driver with HTTP and files,
+//! the virtual one with simulated providers and an in-memory store.
+//!
+//! ```text
+//!   Accepted ──► queue ──Read/Prompts──► choose a route, reserve the worst case
+//!                  ▲                        │ Record(Started)
+//!                  │                        ▼ Recorded
+//!                  │                      Send ──► Ended ──► judge ──► decide
+//!                  └── failover, retry, escalate ──────────────┘  │ Record(Ended)
+//!                                                                 ▼
+//!                                         all ended: CloseParts ──► Finished
+//! ```
+//!
+//! Two rules are kept here and nowhere else. *Write before act*: [`Effect::Send`] is emitted only when
+//! [`Event::Recorded`] has covered the attempt's `Started` record. *One truth*: the durable state
+//! changes only by applying the very record that is written ([`Engine::record`]).
+//!
+//! Events change state; only [`Event::Tick`] starts new work, so a driver that handles a batch of
+//! events and then ticks once pays for one round of scheduling.
+//!
+//! Pure.
 
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::attempt::Ending;
 use crate::catalog::Route;
-use crate::check::Verdict;
+use crate::check::{Rule, Verdict};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job, JobId};
+use crate::ledger::{JobLedger, Ledger};
 use crate::record::{Checkpoint, JobChange, PartCommitted, Record, Seq};
+
+mod decide;
+mod dispatch;
+mod flight;
+mod lanes;
+mod outcome;
+mod queue;
+mod views;
+
+use flight::Flight;
+use lanes::Lanes;
+use queue::JobQueue;
+
+/// How often the index is brought up to date.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
+
+/// The clock is taken to be set back, not merely uneven, from here on.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// What happened.
 #[derive(Debug)]
@@ -24,11 +69,13 @@ pub enum Event {
     Judged(AttemptId, Verdict),
     /// Rows are in Parquet.
     PartCommitted(PartCommitted),
+    /// The job's last part is committed and its manifest written.
+    PartsClosed(JobId),
     /// The user wants something of a job.
     Command(JobId, JobChange),
-    /// The disk is too full to start anything (`true`), or no longer is.
-    DiskFull(bool),
-    /// Time has passed.
+    /// Nothing may be sent (`true`) because the disk is full or the process stops, or it may again.
+    Hold(bool),
+    /// Time has passed, or a batch of events was handled: start what can be started.
     Tick,
 }
 
@@ -43,8 +90,9 @@ pub enum Effect {
     Read(JobId, Vec<ItemIndex>),
     /// Run these commands on this answer; [`Event::Judged`] brings the verdict.
     Judge(AttemptId, Vec<Vec<String>>, String),
-    /// All items of the job ended: write its remaining rows to a last part.
-    CloseParts(JobId),
+    /// All items of the job ended: write its remaining rows and its manifest, then say
+    /// [`Event::PartsClosed`]. Comes after the records it is about.
+    CloseParts(JobId, Box<JobLedger>),
     /// Bring the index up to here.
     Checkpoint(Box<Checkpoint>),
     /// Nothing will happen before this moment unless an event comes.
@@ -79,4 +127,257 @@ pub enum Notice {
     CircuitOpen(Arc<str>, String),
     /// It answers again.
     CircuitClosed(Arc<str>),
+    /// The clock was set back by this much; windows and pauses were worked out anew.
+    ClockSetBack(Duration),
+}
+
+/// Everything that is decided.
+pub struct Engine {
+    now: Timestamp,
+    ledger: Ledger,
+    lanes: Lanes,
+    queues: BTreeMap<JobId, JobQueue>,
+    flights: HashMap<AttemptId, Flight>,
+    /// Started attempts in the order of their records, waiting for these to be durable.
+    recording: VecDeque<(Seq, AttemptId)>,
+    on_hold: bool,
+    finished: Vec<JobId>,
+    checkpoint_at: Timestamp,
+    checkpoint_seq: Seq,
+    records: Vec<Record>,
+    effects: Vec<Effect>,
+}
+
+impl Engine {
+    /// Takes up from what a store recovered. Attempts left open there are settled as unknown as soon
+    /// as their items are read.
+    pub fn new(routes: Vec<Arc<Route>>, ledger: Ledger, now: Timestamp) -> Engine {
+        let checkpoint_seq = ledger.globals.seq;
+        let mut engine = Engine {
+            now,
+            ledger,
+            lanes: Lanes::new(routes, now),
+            queues: BTreeMap::new(),
+            flights: HashMap::new(),
+            recording: VecDeque::new(),
+            on_hold: false,
+            finished: Vec::new(),
+            checkpoint_at: now + CHECKPOINT_EVERY,
+            checkpoint_seq,
+            records: Vec::new(),
+            effects: Vec::new(),
+        };
+        let unfinished: Vec<JobId> = engine.unfinished().map(|job| job.id.clone()).collect();
+        for job in unfinished {
+            engine.take_up(&job);
+        }
+        engine
+    }
+
+    /// Handles one event and says what is to be done.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        self.set_clock(now);
+        match event {
+            Event::Accepted(job) => self.accepted(job),
+            Event::Prompts(job, items) => self.prompts(&job, items),
+            Event::Recorded(seq) => self.recorded(seq),
+            Event::Ended(attempt, ending) => self.ended(attempt, ending),
+            Event::Judged(attempt, verdict) => self.judged(attempt, verdict),
+            Event::PartCommitted(part) => self.record(Record::PartCommitted(part)),
+            Event::PartsClosed(job) => self.parts_closed(job),
+            Event::Command(job, change) => self.command(job, change),
+            Event::Hold(hold) => self.hold(hold),
+            Event::Tick => self.tick(),
+        }
+        self.flush_records();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The durable state.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Attempts that were started and have not ended.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    fn unfinished(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.ledger.jobs().filter(|(_, state)| state.finished_at.is_none()).map(|(job, _)| job)
+    }
+
+    /// Time never runs backwards inside; a clock that was set back starts pauses and quotas anew.
+    fn set_clock(&mut self, now: Timestamp) {
+        if now + CLOCK_TOLERANCE < self.now {
+            self.effects.push(Effect::Tell(Notice::ClockSetBack(self.now.since(now))));
+            self.now = now;
+            self.checkpoint_at = self.checkpoint_at.min(now + CHECKPOINT_EVERY);
+            self.lanes.clock_set_back(now);
+            for queue in self.queues.values_mut() {
+                queue.clock_set_back(now + Duration::from_secs(60));
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn accepted(&mut self, job: Arc<Job>) {
+        if self.ledger.get(&job.id).is_some() {
+            return;
+        }
+        let state = JobLedger::new(&job);
+        let id = job.id.clone();
+        self.ledger.add(job, state);
+        self.take_up(&id);
+    }
+
+    /// Builds the queues of a job from its durable state.
+    fn take_up(&mut self, id: &JobId) {
+        let (job, state) = self.ledger.get(id).expect("the caller has just seen it");
+        // A check that does not compile was refused at submit; one that no longer does accepts nothing
+        // silently: its items are judged by `Rule::compile` again and fail with its message.
+        let rule = job.options.check.as_ref().and_then(|check| Rule::compile(check).ok()).map(Arc::new);
+        let mut queue = JobQueue::new(job.clone(), rule, &state.items);
+        queue.orphans = state.open.iter().map(|(&attempt, open)| (open.item, attempt)).collect();
+        if !queue.orphans.is_empty() {
+            self.effects.push(Effect::Read(id.clone(), queue.orphans.keys().copied().collect()));
+        }
+        self.queues.insert(id.clone(), queue);
+    }
+
+    fn prompts(&mut self, job: &JobId, items: Vec<Arc<Item>>) {
+        let Some(queue) = self.queues.get_mut(job) else { return };
+        let mut unknown = Vec::new();
+        for item in items {
+            let state = self.ledger.get(job).expect("a queue has a ledger").1.items.get(item.index);
+            match queue.orphans.remove(&item.index) {
+                Some(attempt) => unknown.push((attempt, item)),
+                None if state.is_final() => queue.not_wanted(&item, state.step()),
+                None => queue.loaded(item, state.step()),
+            }
+        }
+        for (attempt, item) in unknown {
+            self.settle_orphan(job, attempt, item);
+        }
+    }
+
+    fn command(&mut self, job: JobId, change: JobChange) {
+        let Some(state) = self.ledger.get(&job).map(|(_, state)| state) else { return };
+        if state.finished_at.is_some() {
+            return;
+        }
+        let resumed = change == JobChange::Resumed;
+        let stopped = matches!(change, JobChange::Paused | JobChange::Cancelled);
+        let held = if resumed { state.held() } else { Vec::new() };
+        self.record(Record::Changed(job.clone(), change));
+        if resumed {
+            // The user says that what stopped is mended: held items go on, shut doors are tried.
+            self.lanes.knock(self.now);
+            let (queue, state) = self.queue_and_state(&job);
+            for item in held {
+                queue.released(item, state.items.get(item).step());
+            }
+        }
+        if stopped {
+            self.withdraw_ready(Some(&job));
+        }
+    }
+
+    fn hold(&mut self, hold: bool) {
+        self.on_hold = hold;
+        if hold {
+            self.withdraw_ready(None);
+        }
+    }
+
+    fn parts_closed(&mut self, job: JobId) {
+        let open = self.ledger.get(&job).is_some_and(|(_, state)| state.finished_at.is_none());
+        if open {
+            self.record(Record::Finished { job: job.clone(), at: self.now });
+            self.queues.remove(&job);
+            self.finished.push(job.clone());
+            self.effects.push(Effect::Tell(Notice::Finished(job)));
+        }
+    }
+
+    fn tick(&mut self) {
+        self.send_ready();
+        self.start();
+        self.close_ended_jobs();
+        self.checkpoint();
+        let wake = self.next_wake();
+        self.effects.push(Effect::Wake(wake));
+    }
+
+    fn close_ended_jobs(&mut self) {
+        for (id, queue) in &mut self.queues {
+            let (_, state) = self.ledger.get(id).expect("a queue has a ledger");
+            let counts = state.counts();
+            if !queue.closing && counts.ended() == counts.total() && state.open.is_empty() {
+                queue.closing = true;
+                let state = Box::new(JobLedger { final_counts: Some(counts), ..state.without_items() });
+                // Its rows must be ahead of it in the writer's queue.
+                let records = std::mem::take(&mut self.records);
+                if !records.is_empty() {
+                    self.effects.push(Effect::Record(records));
+                }
+                self.effects.push(Effect::CloseParts(id.clone(), state));
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        if self.now < self.checkpoint_at || self.ledger.globals.seq == self.checkpoint_seq {
+            return;
+        }
+        self.flush_records();
+        let mut checkpoint = Checkpoint { snapshot: self.ledger.snapshot(), ..Checkpoint::default() };
+        for job in std::mem::take(&mut self.finished) {
+            if let Some((_, state)) = self.ledger.get(&job) {
+                checkpoint.finished.push((job, state.without_items()));
+            }
+        }
+        for (id, _) in &checkpoint.snapshot.jobs {
+            let state = self.ledger.get_mut(id).expect("listed by the ledger itself");
+            let chunks = state.items.take_dirty().into_iter();
+            checkpoint.chunks.extend(chunks.map(|(number, states)| (id.clone(), number, states)));
+        }
+        self.checkpoint_seq = self.ledger.globals.seq;
+        self.checkpoint_at = self.now + CHECKPOINT_EVERY;
+        self.effects.push(Effect::Checkpoint(Box::new(checkpoint)));
+    }
+
+    fn next_wake(&self) -> Timestamp {
+        let dirty = self.ledger.globals.seq != self.checkpoint_seq;
+        let checkpoint = if dirty { self.checkpoint_at } else { Timestamp::MAX };
+        let queues = self.queues.values().flat_map(|queue| queue.steps.values());
+        let parked = queues.filter_map(|step| {
+            let parked = step.parked.as_ref().and_then(|parked| parked.until);
+            parked.into_iter().chain(step.next_due()).min()
+        });
+        let deadlines = self.queues.values().filter(|queue| !queue.is_idle());
+        let deadlines =
+            deadlines.flat_map(|queue| queue.job.classes.iter().filter_map(|class| class.deadline));
+        let later = parked.chain(deadlines).filter(|&at| at > self.now).min().unwrap_or(Timestamp::MAX);
+        later.min(checkpoint).min(self.lanes.next_change(self.now))
+    }
+
+    /// Writes a record down and, in the same step, lets it change the state: the only way it changes.
+    fn record(&mut self, record: Record) {
+        self.ledger.apply(&record);
+        self.records.push(record);
+    }
+
+    fn flush_records(&mut self) {
+        if !self.records.is_empty() {
+            let records = std::mem::take(&mut self.records);
+            self.effects.push(Effect::Record(records));
+        }
+    }
+
+    fn queue_and_state(&mut self, job: &JobId) -> (&mut JobQueue, &mut JobLedger) {
+        let queue = self.queues.get_mut(job).expect("an unfinished job has a queue");
+        let state = self.ledger.get_mut(job).expect("a queue has a ledger");
+        (queue, state)
+    }
 }

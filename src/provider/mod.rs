@@ -8,9 +8,11 @@
 //! - [`translate`]: other request formats as chat completions.
 //! - [`limits`]: rate-limit headers and `Retry-After`.
 //! - [`http`]: the shell that sends; [`client`]: the one HTTP client all providers share.
+//! - [`simulated`]: a provider that is all made up, with books of its own.
 
 pub mod client;
 pub mod http;
 pub mod limits;
 pub mod openai;
+pub mod simulated;
 pub mod translate;

@@ -1,0 +1,186 @@
+//! The [`Route`]s and [`Endpoint`]s of a catalog: what the engine chooses between, how the adapters
+//! get there.
+//!
+//! A model that cannot be used is a route all the same, with the reason, so that every message about
+//! it can say what to do.
+//!
+//! Pure.
+
+use std::sync::Arc;
+
+use super::endpoint::Endpoint;
+use super::model::Model;
+use super::pricing;
+use super::provider::Provider;
+use super::{Catalog, PriceTable, Route};
+use crate::clock::Timestamp;
+use crate::job::Wire;
+use crate::money::Price;
+
+impl Catalog {
+    /// A realtime route for every model listed, in order of name.
+    pub fn routes(&self, now: Timestamp) -> Vec<Arc<Route>> {
+        self.models.values().map(|model| Arc::new(self.route_of(model, now))).collect()
+    }
+
+    /// The realtime route of `provider/model`, listed or not; `None` where there is no such provider.
+    pub fn route(&self, name: &str, now: Timestamp) -> Option<Arc<Route>> {
+        let (prefix, model) = name.split_once('/')?;
+        let provider = self.provider(prefix)?;
+        let full = format!("{}/{model}", provider.name);
+        Some(Arc::new(match self.models.get(&full) {
+            Some(model) => self.route_of(model, now),
+            None => self.route_of(&Model::unlisted(&provider.name, model), now),
+        }))
+    }
+
+    /// How to reach every provider that can be used.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.providers.values().filter_map(Provider::endpoint).collect()
+    }
+
+    fn route_of(&self, model: &Model, now: Timestamp) -> Route {
+        let provider = self.provider_of(model);
+        Route {
+            name: model.full_name().into(),
+            provider: provider.name.clone(),
+            account: provider.name.clone(),
+            model: model.name.clone(),
+            lane: "realtime".into(),
+            wires: wires(model, provider),
+            context: model.usable_context(),
+            max_output: model.max_output,
+            features: model.features,
+            prices: prices(model, provider),
+            hours: provider.hours.clone(),
+            limits: model.limits,
+            account_limits: provider.limits,
+            unusable: unusable(model, provider, now),
+        }
+    }
+}
+
+/// Realtime prices: stated, or nothing at all where the provider is declared free.
+pub(super) fn prices(model: &Model, provider: &Provider) -> Option<PriceTable> {
+    let free = || PriceTable {
+        id: format!("{} free", model.full_name()).into(),
+        base_window: pricing::FLAT.into(),
+        base: Price::default(),
+        windows: Vec::new(),
+    };
+    model.prices.clone().or_else(|| provider.free.then(free))
+}
+
+/// A model that is listed without formats of its own talks; only an unlisted one may be anything.
+fn wires(model: &Model, provider: &Provider) -> Vec<Wire> {
+    if let Some(wires) = &model.wires {
+        return wires.clone();
+    }
+    let talks = model.features.is_some();
+    provider.wires.iter().copied().filter(|&wire| !(talks && wire == Wire::Embeddings)).collect()
+}
+
+fn unusable(model: &Model, provider: &Provider, now: Timestamp) -> Option<String> {
+    if model.is_retired(now) {
+        return model.retires.map(|day| format!("retired on {day}"));
+    }
+    provider.unusable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::settings::{ProviderSettings, Settings};
+    use crate::catalog::testing::with_keys;
+
+    fn now() -> Timestamp {
+        "2026-11-21T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_route_says_why_it_cannot_be_used() {
+        let catalog = with_keys(&["openai"]);
+        for (name, why) in [
+            ("openai/gpt-5-mini", None),
+            ("sim/small", None),
+            ("deepseek/deepseek-flash", Some("set DEEPSEEK_API_KEY")),
+            ("together/deepseek-ai/DeepSeek-V4-Flash-0731", Some("retired on 2026-10-22")),
+            ("anthropic/claude-opus-5", Some("the anthropic format is not supported yet; prices only")),
+            ("azure/gpt-5.4", Some("set AZURE_OPENAI_API_KEY")),
+        ] {
+            assert_eq!(catalog.route(name, now()).unwrap().unusable.as_deref(), why, "{name}");
+        }
+        assert!(catalog.route("nobody/x", now()).is_none());
+    }
+
+    #[test]
+    fn a_model_retires_on_its_day() {
+        let catalog = with_keys(&["openai"]);
+        let unusable =
+            |time: &str| catalog.route("openai/gpt-5-mini", time.parse().unwrap()).unwrap().unusable.clone();
+        assert_eq!(unusable("2026-12-10T23:59:59Z"), None);
+        assert_eq!(unusable("2026-12-11T00:00:00Z").as_deref(), Some("retired on 2026-12-11"));
+    }
+
+    #[test]
+    fn an_unknown_price_is_none_and_a_local_model_is_free() {
+        let catalog = with_keys(&["openai", "openrouter"]);
+        for name in ["openai/gpt-unheard-of", "openrouter/openai/gpt-5-mini", "sim/other"] {
+            assert_eq!(catalog.route(name, now()).unwrap().prices, None, "{name}");
+        }
+        let local = catalog.route("vllm/my-model", now()).unwrap();
+        assert!(local.prices.as_ref().unwrap().base.is_free());
+        assert_eq!((local.context, local.features, local.unusable.as_deref()), (None, None, None));
+    }
+
+    #[test]
+    fn routes_take_prompts_only_up_to_where_the_price_would_change() {
+        let catalog = with_keys(&["openai"]);
+        assert_eq!(catalog.models["openai/gpt-5.5"].context, Some(1_050_000));
+        assert_eq!(catalog.route("openai/gpt-5.5", now()).unwrap().context, Some(272_000));
+        assert_eq!(catalog.route("openai/gpt-5-mini", now()).unwrap().context, Some(400_000));
+    }
+
+    #[test]
+    fn embedding_models_embed_and_the_others_talk() {
+        let catalog = with_keys(&["openai"]);
+        let wires = |name: &str| catalog.route(name, now()).unwrap().wires.clone();
+        assert_eq!(wires("openai/text-embedding-3-small"), [Wire::Embeddings]);
+        assert_eq!(wires("openai/gpt-5-mini"), [Wire::Chat, Wire::Responses]);
+        assert_eq!(wires("vllm/any"), [Wire::Chat, Wire::Responses, Wire::Embeddings]);
+    }
+
+    #[test]
+    fn names_are_unique_and_every_listed_model_is_a_route() {
+        let catalog = Catalog::bundled();
+        let names: std::collections::BTreeSet<_> =
+            catalog.routes(now()).iter().map(|route| route.name.clone()).collect();
+        assert_eq!(names.len(), catalog.models().count());
+    }
+
+    #[test]
+    fn endpoints_hold_only_what_can_be_reached() {
+        let reached = |catalog: &Catalog| {
+            let all: Vec<String> = catalog.endpoints().iter().map(|end| end.provider.to_string()).collect();
+            all
+        };
+        let keyless = ["litellm", "llamacpp", "ollama", "portkey", "sim", "vllm"];
+        assert_eq!(reached(&with_keys(&[])), keyless);
+        assert!(reached(&with_keys(&["openai", "anthropic"])).contains(&"openai".to_owned()));
+        assert!(
+            !reached(&with_keys(&["anthropic", "azure"]))
+                .iter()
+                .any(|name| name == "anthropic" || name == "azure")
+        );
+    }
+
+    #[test]
+    fn the_resource_completes_an_address() {
+        let set = ProviderSettings { resource: Some("contoso".into()), ..ProviderSettings::default() };
+        let settings = Settings { providers: [("azure".to_owned(), set)].into(), ..Settings::default() };
+        let (catalog, _) = with_keys(&["azure"]).merge(&settings);
+        let azure = catalog.endpoints().into_iter().find(|end| &*end.provider == "azure").unwrap();
+        assert_eq!(azure.base_url, "https://contoso.openai.azure.com/openai/v1");
+        assert_eq!(azure.key_name.as_deref(), Some("AZURE_OPENAI_API_KEY"));
+    }
+}

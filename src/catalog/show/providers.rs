@@ -1,0 +1,194 @@
+//! `overnight providers`: who can be reached, with which key.
+
+use std::fmt::Display;
+
+use chrono::TimeZone;
+use serde::Serialize;
+
+use super::{clock, columns, in_words, next_price_change};
+use crate::catalog::endpoint::Auth;
+use crate::catalog::provider::{Key, Provider};
+use crate::catalog::{Catalog, Limits, PriceTable};
+use crate::clock::Timestamp;
+
+/// All providers, as `--json` prints them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProvidersShown {
+    /// `overnight.providers/1`.
+    pub schema: &'static str,
+    /// Those that can be used first, then by name.
+    pub providers: Vec<ProviderRow>,
+}
+
+/// One provider.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProviderRow {
+    /// Its name in the config and in front of its models.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// `ready`, `no key`, `no address`, `lane off` or `prices only`; `providers check` puts what it
+    /// found in its place.
+    pub state: String,
+    /// Where its key is from.
+    pub key: Option<String>,
+    /// Models listed.
+    pub models: usize,
+    /// Its address.
+    pub base_url: Option<String>,
+    /// Ceilings of the account, in words.
+    pub limits: Option<String>,
+    /// Name of its present price window, where prices vary.
+    pub price_window: Option<String>,
+    /// The window that opens next.
+    pub next_window: Option<String>,
+    /// When it does.
+    #[serde(serialize_with = "super::rfc3339::option")]
+    pub next_window_at: Option<Timestamp>,
+    /// What to do where it cannot be used.
+    pub hint: Option<String>,
+    /// The command that starts a local one.
+    pub start: Option<String>,
+    /// What is not confirmed, or good to know.
+    pub note: Option<String>,
+}
+
+/// All providers.
+pub fn providers(catalog: &Catalog, now: Timestamp) -> ProvidersShown {
+    let mut rows: Vec<ProviderRow> =
+        catalog.providers().map(|provider| row(catalog, provider, now)).collect();
+    rows.sort_by_key(|row| (row.hint.is_some(), row.name.clone()));
+    ProvidersShown { schema: "overnight.providers/1", providers: rows }
+}
+
+fn row(catalog: &Catalog, provider: &Provider, now: Timestamp) -> ProviderRow {
+    let models = || catalog.models().filter(|model| model.provider == provider.name);
+    let tables = models().filter_map(|model| model.prices.as_ref());
+    let varying = tables.into_iter().find(|table| next_price_change(table, now).is_some());
+    let next_at = varying.and_then(|table| next_price_change(table, now));
+    let window = |table: &PriceTable, at| table.at(at).0.to_string();
+    ProviderRow {
+        name: provider.name.to_string(),
+        title: provider.title.clone(),
+        state: state(provider).to_owned(),
+        key: key(provider),
+        models: models().count(),
+        base_url: provider.url(),
+        limits: limits(&provider.limits),
+        price_window: varying.map(|table| window(table, now)),
+        next_window: varying.zip(next_at).map(|(table, at)| window(table, at)),
+        next_window_at: next_at,
+        hint: provider.unusable(),
+        start: provider.start.clone(),
+        note: provider.note.clone(),
+    }
+}
+
+fn state(provider: &Provider) -> &'static str {
+    match provider.unusable() {
+        None => "ready",
+        Some(_) if !provider.family.has_adapter() => "prices only",
+        Some(_) if !provider.has_key() => "no key",
+        Some(_) if provider.url().is_none() => "no address",
+        Some(_) => "lane off",
+    }
+}
+
+fn key(provider: &Provider) -> Option<String> {
+    match &provider.key {
+        Key::Found(_, name) if provider.auth != Auth::None => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// `5,000 rpm / 4M tpm / 64 at a time`.
+fn limits(limits: &Limits) -> Option<String> {
+    let rate =
+        |limit: Option<u64>, unit: &str| limit.map(|limit| format!("{} {unit}", super::tokens(Some(limit))));
+    let parts = [
+        rate(limits.rpm, "rpm"),
+        rate(limits.tpm, "tpm"),
+        rate(limits.input_tpm, "input tpm"),
+        rate(limits.output_tpm, "output tpm"),
+        limits.concurrency.map(|limit| format!("{limit} at a time")),
+    ];
+    let stated: Vec<String> = parts.into_iter().flatten().collect();
+    (!stated.is_empty()).then(|| stated.join(" / "))
+}
+
+impl ProvidersShown {
+    /// A table; times in `zone`.
+    pub fn text<Z: TimeZone>(&self, now: Timestamp, zone: &Z) -> String
+    where
+        Z::Offset: Display,
+    {
+        let rows = self.providers.iter().map(|row| {
+            vec![
+                row.name.clone(),
+                row.state.clone(),
+                row.key.clone().unwrap_or_else(|| "-".to_owned()),
+                match row.models {
+                    0 => "any model".to_owned(),
+                    1 => "1 model".to_owned(),
+                    n => format!("{n} models"),
+                },
+                row.remark(now, zone),
+            ]
+        });
+        columns(&["PROVIDER", "STATE", "KEY", "MODELS", ""], rows.collect(), &[])
+    }
+}
+
+impl ProviderRow {
+    /// `off-peak opens 10:00 UTC (in 1h48m)`; empty where prices do not vary.
+    pub fn window_text<Z: TimeZone>(&self, now: Timestamp, zone: &Z) -> String
+    where
+        Z::Offset: Display,
+    {
+        match (&self.next_window, self.next_window_at) {
+            (Some(window), Some(at)) => {
+                format!("{window} opens {} (in {})", clock(at, now, zone), in_words(at.since(now)))
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn remark<Z: TimeZone>(&self, now: Timestamp, zone: &Z) -> String
+    where
+        Z::Offset: Display,
+    {
+        if let Some(hint) = &self.hint {
+            return hint.clone();
+        }
+        let window = Some(self.window_text(now, zone)).filter(|text| !text.is_empty());
+        let parts = [window, self.limits.clone(), self.base_url.clone()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("   ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::with_keys;
+
+    #[test]
+    fn those_that_can_be_used_come_first_and_the_others_say_why_not() {
+        let now = "2026-11-23T08:12:00Z".parse().unwrap();
+        let shown = providers(&with_keys(&["deepseek"]), now);
+        let text = shown.text(now, &chrono::Utc);
+        let line = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            line("deepseek"),
+            "deepseek ready DEEPSEEK_API_KEY 2 models off-peak opens 10:00 UTC (in 1h48m) https://api.deepseek.com"
+        );
+        assert_eq!(line("openai"), "openai no key - 14 models set OPENAI_API_KEY");
+        assert_eq!(line("ollama"), "ollama ready - any model 4 at a time http://127.0.0.1:11434/v1");
+        assert!(line("anthropic").contains("prices only"));
+        assert!(text.find("deepseek") < text.find("anthropic"));
+        assert!(!text.contains("canary"));
+        assert_eq!(serde_json::to_value(&shown).unwrap()["schema"], "overnight.providers/1");
+    }
+}

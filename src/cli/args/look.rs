@@ -1,0 +1,318 @@
+//! Flags of the verbs that look at jobs, results and the set-up.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+use super::value::{ErrorCodeParser, Tag, parse_span};
+use crate::attempt::{ErrorCode, ItemStatus};
+use crate::ledger::Phase;
+use crate::money::Usd;
+
+/// `overnight demo`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct DemoArgs {
+    /// Where its files go
+    #[arg(value_name = "DIR", default_value = "overnight-demo")]
+    pub dir: PathBuf,
+}
+
+/// `overnight init`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = "Files that are already there are never overwritten.")]
+pub struct InitArgs {
+    /// Where to write
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Print a hardened systemd unit instead
+    #[arg(long)]
+    pub service: bool,
+}
+
+/// One job.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct JobArg {
+    /// Its id, the start of it, or its name
+    #[arg(value_name = "JOB")]
+    pub job: String,
+}
+
+/// `overnight status`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct StatusArgs {
+    /// Its id, the start of it, or its name; without it all jobs are shown
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+    /// Go on showing, as `watch` does
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `overnight watch`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = "Ctrl-C ends the view, never the work. With --json every change is one line.")]
+pub struct WatchArgs {
+    /// Its id, the start of it, or its name; without it all jobs that are not over
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+}
+
+/// `overnight wait`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Exit codes: 0 every item succeeded · 3 some failed or were cancelled · 5 stopped by the cap · 8 deadline missed ·
+  7 nobody works on it · 124 --timeout ran out
+
+Example:
+  overnight wait job_01kb3v6m8d --timeout 2h && overnight results job_01kb3v6m8d -o answers.parquet")]
+pub struct WaitArgs {
+    /// Its id, the start of it, or its name
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Give up after this long: 90s, 30m, 2h
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    pub timeout: Option<Duration>,
+}
+
+/// A state of an item, as it may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StateFilter {
+    /// Waits for an attempt
+    Pending,
+    /// An attempt is on its way
+    Running,
+    /// Waits for you, because an outcome is unknown
+    Held,
+    /// An answer was accepted
+    Succeeded,
+    /// Nothing that may be tried is left
+    Failed,
+    /// Its deadline passed
+    Expired,
+    /// You cancelled it
+    Cancelled,
+}
+
+impl StateFilter {
+    /// The word users see.
+    pub fn word(self) -> &'static str {
+        match self {
+            StateFilter::Pending => "pending",
+            StateFilter::Running => "running",
+            StateFilter::Held => "held",
+            StateFilter::Succeeded => "succeeded",
+            StateFilter::Failed => "failed",
+            StateFilter::Expired => "expired",
+            StateFilter::Cancelled => "cancelled",
+        }
+    }
+
+    /// The phase of an item it stands for.
+    pub fn phase(self) -> Phase {
+        match self {
+            StateFilter::Pending => Phase::Pending,
+            StateFilter::Running => Phase::Running,
+            StateFilter::Held => Phase::Held,
+            StateFilter::Succeeded => Phase::Final(ItemStatus::Succeeded),
+            StateFilter::Failed => Phase::Final(ItemStatus::Failed),
+            StateFilter::Expired => Phase::Final(ItemStatus::Expired),
+            StateFilter::Cancelled => Phase::Final(ItemStatus::Cancelled),
+        }
+    }
+}
+
+/// `overnight items`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ItemsArgs {
+    /// Its id, the start of it, or its name
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Only items in these states, separated by commas
+    #[arg(long = "state", value_name = "STATE", value_enum, value_delimiter = ',')]
+    pub states: Vec<StateFilter>,
+    /// Only items that did not succeed for these reasons, separated by commas
+    #[arg(long = "reason", value_name = "REASON", value_parser = ErrorCodeParser, value_delimiter = ',')]
+    pub reasons: Vec<ErrorCode>,
+    /// Only items with this tag; repeatable, all must hold
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    pub tags: Vec<Tag>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+}
+
+/// `overnight show`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ShowArgs {
+    /// Its id, the start of it, or its name
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Id of the item, as in the file
+    #[arg(value_name = "ITEM")]
+    pub item: String,
+}
+
+/// A format to export in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One Parquet file
+    Parquet,
+    /// One JSON object a row
+    Jsonl,
+    /// Comma-separated, for spreadsheets
+    Csv,
+    /// As the OpenAI Batch API gives it
+    OpenaiBatch,
+}
+
+/// `overnight results`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  overnight results job_01kb3v6m8d -o reviews.parquet
+  overnight results job_01kb3v6m8d -o - --format jsonl --state succeeded | jq .output_text
+  overnight results job_01kb3v6m8d --attempts -o attempts.csv
+
+While a job runs this gives the rows there are so far.")]
+pub struct ResultsArgs {
+    /// Ids, starts of ids, or names
+    #[arg(value_name = "JOB", required = true)]
+    pub jobs: Vec<String>,
+    /// Where to write; `-` is stdout [default: JOB.parquet, or what --format says]
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// The format [default: from the name of the file, else parquet]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ExportFormat>,
+    /// Only items that ended like this, separated by commas
+    #[arg(long = "state", value_name = "STATE", value_enum, value_delimiter = ',')]
+    pub states: Vec<StateFilter>,
+    /// One row an attempt instead of one an item
+    #[arg(long)]
+    pub attempts: bool,
+}
+
+/// `overnight report`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct ReportArgs {
+    /// Ids, starts of ids, or names; without any, all jobs of the last day
+    #[arg(value_name = "JOB")]
+    pub jobs: Vec<String>,
+    /// All jobs of this long ago and since: 7d, 12h
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, conflicts_with = "jobs")]
+    pub since: Option<Duration>,
+}
+
+/// `overnight resume`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ResumeArgs {
+    /// Its id, the start of it, or its name
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Give the job a new cap first
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<Usd>,
+}
+
+/// `overnight providers`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct ProvidersArgs {
+    /// What of them.
+    #[command(subcommand)]
+    pub verb: Option<ProvidersVerb>,
+}
+
+/// What of the providers.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ProvidersVerb {
+    /// Ask each one whether it can be reached and takes our key
+    Check,
+}
+
+/// `overnight models`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct CatalogArgs {
+    /// Only names that match: deepseek/*
+    #[arg(value_name = "PATTERN")]
+    pub pattern: Option<String>,
+    /// Models of providers without a key too
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `overnight windows`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct WindowsArgs {
+    /// Only names that match: deepseek/*
+    #[arg(value_name = "PATTERN")]
+    pub pattern: Option<String>,
+}
+
+/// `overnight prices`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PricesArgs {
+    /// What of them.
+    #[command(subcommand)]
+    pub verb: PricesVerb,
+}
+
+/// What of the prices.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PricesVerb {
+    /// The prices in force now, per million tokens
+    Show(CatalogArgs),
+}
+
+/// `overnight config`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ConfigArgs {
+    /// What of it.
+    #[command(subcommand)]
+    pub verb: ConfigVerb,
+}
+
+/// What of the config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigVerb {
+    /// Every value in force and where it comes from; no secrets
+    Show,
+    /// The file in use
+    Path,
+    /// Whether the file is right; all problems at once
+    Check,
+    /// A JSON schema of the file, for editors
+    Schema,
+}
+
+/// `overnight completions`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  overnight completions bash > ~/.local/share/bash-completion/completions/overnight
+  overnight completions zsh  > ~/.zfunc/_overnight
+  overnight completions fish > ~/.config/fish/completions/overnight.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `overnight man`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ManArgs {
+    /// Where to write; made if it is not there
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// `overnight gc`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct GcArgs {
+    /// Only jobs that ended this long ago
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, default_value = "30d")]
+    pub older_than: Duration,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

@@ -1,0 +1,144 @@
+//! The command line: one file a verb, hands only; the heads are its namesakes in `src/`.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`args`] | the tree of verbs and flags, and their help |
+//! | [`context`] | what every verb is given: state folder, streams, `--json` |
+//! | [`jobs`] | the jobs there are, asked of the owner of the store or read from it |
+//! | [`error`], [`exit`] | how a command fails, and the numbers scripts branch on |
+//! | [`words`], [`format`](mod@format), [`style`], [`escape`], [`term`] | a job in words, numbers, lines, safe text, the terminal |
+//! | [`live`], [`notice`] | the picture `run` and `watch` draw, and what is said above it |
+//! | [`log`] | log lines and the last words of a panic |
+//! | the others | a verb each |
+//!
+//! Data goes to stdout, everything else to stderr.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
+
+pub mod args;
+pub mod catalog;
+pub mod change;
+pub mod completions;
+pub mod context;
+pub mod doctor;
+pub mod error;
+pub mod escape;
+pub mod exit;
+pub mod format;
+pub mod init;
+pub mod items;
+pub mod jobs;
+pub mod live;
+pub mod log;
+pub mod man;
+pub mod notice;
+#[cfg(test)]
+pub(crate) mod samples;
+pub mod session;
+pub mod show;
+pub mod status;
+pub mod style;
+pub mod submit;
+pub mod term;
+pub mod wait;
+pub mod watch;
+pub mod words;
+
+use args::{Args, StatusArgs, Verb, WatchArgs};
+use change::Wish;
+use context::Context;
+use error::CliError;
+use exit::Exit;
+
+use crate::control::Client;
+
+/// Does what the arguments say and gives the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    log::tame_panics();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let args = match parse(&arguments) {
+        Ok(args) => args,
+        Err(error) => return refuse(&error, json).into(),
+    };
+    let colour = term::Terminal::stderr(args.globals.color, false, false).colour;
+    log::start(&args.globals, colour);
+    // The hook has said where; nothing is left to say but that it failed.
+    let done = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(args)));
+    done.unwrap_or(Ok(Exit::Unexpected)).unwrap_or_else(|error| tell(&error, json, colour)).into()
+}
+
+/// Reads the arguments, with help in colour only where that is wanted.
+fn parse(arguments: &[OsString]) -> Result<Args, clap::Error> {
+    let color = arguments.iter().skip_while(|argument| *argument != "--color").nth(1);
+    let given = |word: &str| {
+        color.is_some_and(|color| color == word) || arguments.iter().any(|a| *a == *format!("--color={word}"))
+    };
+    let choice = match (given("never"), given("always")) {
+        (true, _) => ColorChoice::Never,
+        (_, true) => ColorChoice::Always,
+        _ => ColorChoice::Auto,
+    };
+    Args::from_arg_matches(&Args::command().color(choice).try_get_matches_from(arguments)?)
+}
+
+/// Prints help where it was asked for, else says which argument is wrong.
+fn refuse(error: &clap::Error, json: bool) -> Exit {
+    if !error.use_stderr() {
+        // Help to a pager that was closed is no failure.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    if json {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        return tell(&CliError::usage(message).hint("overnight --help"), true, false);
+    }
+    let _ = error.print();
+    Exit::Usage
+}
+
+/// Says why a command failed.
+fn tell(error: &CliError, json: bool, colour: bool) -> Exit {
+    if error.is_broken_pipe() {
+        return Exit::Done;
+    }
+    let text = if json { error.json() } else { error.human(colour) };
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    error.exit
+}
+
+fn dispatch(args: Args) -> Result<Exit, CliError> {
+    let context = Context::new(args.globals);
+    match &args.verb {
+        Verb::Completions(args) => completions::run(args, &context),
+        Verb::Man(args) => man::run(args, &context),
+        Verb::Init(args) => init::run(args, include_str!("init/overnight.toml"), &context),
+        Verb::Status(StatusArgs { job, watch: true }) => {
+            watch::run(&WatchArgs { job: job.clone() }, &context, owner(&context)?)
+        }
+        Verb::Status(args) => status::run(args, &context, &mut owner(&context)?),
+        Verb::Watch(args) => watch::run(args, &context, owner(&context)?),
+        Verb::Wait(args) => wait::run(args, &context, owner(&context)?),
+        Verb::Cancel(args) => change::run(&args.job, Wish::Cancel, &context, &mut owner(&context)?),
+        Verb::Pause(args) => change::run(&args.job, Wish::Pause, &context, &mut owner(&context)?),
+        Verb::Resume(args) => {
+            change::run(&args.job, Wish::Resume(args.max_cost), &context, &mut owner(&context)?)
+        }
+        _ => Err(CliError::new("unavailable", Exit::Unexpected, "this build cannot do that yet")),
+    }
+}
+
+/// The process that owns the store, which must be there.
+fn owner(context: &Context) -> Result<Client, CliError> {
+    let dir = context.state_dir()?.display();
+    context.owner()?.ok_or_else(|| {
+        CliError::new("no_daemon", Exit::Owner, format!("no process owns the store at {dir}"))
+            .hint("start one: overnight daemon, or overnight run FILE")
+    })
+}

@@ -1,0 +1,49 @@
+//! What the engine wants a person to know, in words.
+//!
+//! `run` says these above its picture, `daemon` in its log.
+//!
+//! Pure.
+
+use super::style::{Line, Paint};
+use crate::engine::Notice;
+
+/// One line for people; what providers said in it is made safe to print.
+pub fn line(notice: &Notice) -> Line {
+    let (paint, subject, words) = match notice {
+        Notice::Finished(job) => {
+            (Paint::Good, job.as_str(), format!("is over; overnight results {job} takes the answers home"))
+        }
+        Notice::AccountStopped(account, why) => {
+            (Paint::Bad, &**account, format!("stopped until you act: {why}; its items wait or go elsewhere"))
+        }
+        Notice::RouteDead(route, why) => (Paint::Bad, &**route, format!("is out for this run: {why}")),
+        Notice::CircuitOpen(account, why) => (
+            Paint::Warn,
+            &**account,
+            format!("failed too often in a row: {why}; one request at a time probes it"),
+        ),
+        Notice::CircuitClosed(account) => (Paint::Good, &**account, "answers again".to_owned()),
+        Notice::ClockSetBack(by) => (
+            Paint::Warn,
+            "the clock",
+            format!("was set back by {}; hours are worked out anew", super::format::span(*by)),
+        ),
+    };
+    Line::new().add(paint, subject).text(format!(" {words}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobId;
+
+    #[test]
+    fn every_notice_says_what_it_means_for_the_items() {
+        let said = |notice: Notice| line(&notice).render(200, false);
+        insta::assert_snapshot!(said(Notice::Finished(JobId::new("job_01kb3v6m8d"))), @"job_01kb3v6m8d is over; overnight results job_01kb3v6m8d takes the answers home");
+        insta::assert_snapshot!(said(Notice::AccountStopped("openai".into(), "key OPENAI_API_KEY rejected".into())), @"openai stopped until you act: key OPENAI_API_KEY rejected; its items wait or go elsewhere");
+        insta::assert_snapshot!(said(Notice::RouteDead("openai/gpt-3".into(), "the model is retired".into())), @"openai/gpt-3 is out for this run: the model is retired");
+        insta::assert_snapshot!(said(Notice::CircuitOpen("groq".into(), "HTTP 500 \u{1b}[2J".into())), @r"groq failed too often in a row: HTTP 500 \x1b[2J; one request at a time probes it");
+        insta::assert_snapshot!(said(Notice::CircuitClosed("groq".into())), @"groq answers again");
+    }
+}

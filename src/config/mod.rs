@@ -1,0 +1,127 @@
+//! `overnight.toml`, the environment and flags as one checked [`Config`].
+//!
+//! Flag over environment over file over default. A file is looked for in the order of [`find`]; the
+//! first one wins whole, nothing is merged. All problems are reported together, each with its line.
+//! Keys of providers are never written in a config, only where they are to be found (`config::secrets`).
+//!
+//! One tree of nodes holds what was written and where; the reader takes typed
+//! values out of it and so knows every key there is, which is how unknown keys are found and
+//! `config show` is filled. serde would stop at the first problem and forget the lines.
+//!
+//! Shell: reads files. The environment comes as an argument.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::Catalog;
+
+pub mod duration;
+pub mod find;
+mod models;
+mod problem;
+mod providers;
+mod reader;
+mod secrets;
+mod sections;
+mod show;
+mod source;
+mod template;
+
+pub use problem::{ConfigError, Origin, Problem};
+pub use sections::{Budget, Daemon, Defaults, Results};
+pub use show::{Setting, ShownConfig};
+pub use template::template;
+
+use reader::{Log, Section};
+use source::Tree;
+
+/// What a config is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// `--config`.
+    pub file: Option<&'a Path>,
+    /// The working directory.
+    pub cwd: &'a Path,
+    /// The environment.
+    pub env: &'a BTreeMap<String, String>,
+    /// Flags that set a key: `("state.dir", "--state-dir", "/data")`.
+    pub flags: &'a [(&'a str, &'a str, String)],
+}
+
+/// A checked config.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: Option<PathBuf>,
+    /// What jobs ask for where they say nothing.
+    pub defaults: Defaults,
+    /// What the whole process may spend.
+    pub budget: Budget,
+    /// The daemon.
+    pub daemon: Daemon,
+    /// Where results go.
+    pub results: Results,
+    /// Where the queue is kept.
+    pub state_dir: PathBuf,
+    /// The bundled catalog with the user's providers, models and keys.
+    pub catalog: Catalog,
+    /// Every value and where it came from.
+    pub settings: Vec<Setting>,
+}
+
+/// Finds, reads and checks the config; without a file the defaults and the environment are one.
+pub fn load(inputs: &Inputs<'_>) -> Result<Config, ConfigError> {
+    let path = find::config_file(inputs).map_err(|problem| ConfigError::new(None, vec![problem]))?;
+    let text = match &path {
+        Some(path) => read(path)?,
+        None => String::new(),
+    };
+    check(path, &text, inputs)
+}
+
+/// Checks a config that was read.
+fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Config, ConfigError> {
+    let bundled = Catalog::bundled();
+    let mut log = Log::default();
+    let mut tree = Tree::parse(text, &mut log);
+    tree.add_env(inputs.env, &bundled, &mut log);
+    tree.add_flags(inputs.flags);
+    let base = path.as_deref().and_then(Path::parent).unwrap_or(inputs.cwd);
+    let places = sections::Places { base, inputs };
+
+    let mut root = Section::root(&tree);
+    let defaults = sections::defaults(&mut root.section("defaults", &mut log), &mut log);
+    let budget = sections::budget(&mut root.section("budget", &mut log), &mut log);
+    let daemon = sections::daemon(&mut root.section("daemon", &mut log), inputs.env, &mut log);
+    let results = sections::results(&mut root.section("results", &mut log), &places, &mut log);
+    let state_dir = sections::state(&mut root.section("state", &mut log), &places, &mut log);
+    let providers = providers::read(&mut root, &bundled, &places, &mut log);
+    let models = models::read(&mut root, &mut log);
+    root.finish(&mut log);
+
+    let settings = crate::catalog::settings::Settings { providers, models };
+    let (catalog, errors) = bundled.merge(&settings);
+    for (model, error) in errors {
+        log.problem_at(&tree, &["models", &model], error.to_string());
+    }
+    for name in defaults.models.iter().flatten().filter(|name| !name.contains(['@', '*', '?'])) {
+        if let Err(error) = catalog.find(name) {
+            log.problem_at(&tree, &["defaults", "models"], error.to_string());
+        }
+    }
+    if log.problems.is_empty() {
+        Ok(Config { path, defaults, budget, daemon, results, state_dir, catalog, settings: log.settings })
+    } else {
+        Err(ConfigError::new(path, log.problems))
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let problem = Problem::new("", Origin::Default, format!("it cannot be read: {error}"));
+        ConfigError::new(Some(path.to_owned()), vec![problem])
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! `[defaults]`, `[budget]`, `[daemon]`, `[results]` and `[state]`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+
+use super::Inputs;
+use super::reader::{self, Log, Parsed, Section};
+use super::secrets::{self, Reference};
+use super::source::{Node, Value};
+use crate::catalog::endpoint::Secret;
+use crate::catalog::hours::parse_zone;
+use crate::job::{JobOptions, OnUnknown, When};
+use crate::money::Usd;
+
+/// What relative paths and missing ones are measured from.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'a> {
+    /// The folder of the config file, else the working directory.
+    pub(super) base: &'a Path,
+    pub(super) inputs: &'a Inputs<'a>,
+}
+
+/// What jobs ask for where they say nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Defaults {
+    /// The ladder as written: names, patterns and sets; see [`crate::catalog::Catalog::resolve`].
+    pub models: Vec<Vec<String>>,
+    /// The deadline as written: `24h`, `06:00`, or RFC 3339.
+    pub deadline: String,
+    /// The check as written.
+    pub check: Option<serde_json::Value>,
+    /// What one more success is worth.
+    pub give_up_above: Option<Usd>,
+    /// Goes first where higher.
+    pub priority: i8,
+    /// The rest; its check is [`None`].
+    pub options: JobOptions,
+}
+
+/// What the whole process may spend.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Budget {
+    /// In one calendar day.
+    pub day: Option<Usd>,
+    /// In one calendar month.
+    pub month: Option<Usd>,
+    /// The zone of days and months; the machine's where absent.
+    pub tz: Option<Tz>,
+}
+
+/// The daemon.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What its callers must show.
+    pub token: Option<Secret>,
+}
+
+/// Where results go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Results {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Whether whole responses are kept.
+    pub raw: bool,
+}
+
+const LADDER: &str = r#"["@small", "@large"]"#;
+const DEADLINE: &str = "24h";
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 1)), 8787);
+const RESULTS: &str = "./overnight-results";
+
+pub(super) fn defaults(section: &mut Section<'_>, log: &mut Log) -> Defaults {
+    let usual = JobOptions::default();
+    let default_ladder = vec![vec!["@small".to_owned()], vec!["@large".to_owned()]];
+    let hold_above = (usual.hold_above, "\"$1\"");
+    let defaults = Defaults {
+        models: section.get_or("models", (default_ladder, LADDER), log, ladder),
+        deadline: section.get_or("deadline", (DEADLINE.to_owned(), "\"24h\""), log, reader::text_or_date),
+        check: section.get("check", log, check),
+        give_up_above: section.get("give_up_above", log, reader::money),
+        priority: section.get_or("priority", (0, "0"), log, reader::whole(-100, 100)),
+        options: JobOptions {
+            check: None,
+            max_cost: section.get("max_cost", log, reader::money),
+            max_attempts: section.get_or(
+                "max_attempts",
+                (usual.max_attempts, "4"),
+                log,
+                reader::whole(1, 100),
+            ),
+            tags: section.get("tags", log, reader::text_map).unwrap_or_default(),
+            when: section.get_or("when", (usual.when, "\"cheapest\""), log, reader::one_of(WHEN)),
+            on_unknown: section.get_or(
+                "on_unknown",
+                (usual.on_unknown, "\"resend\""),
+                log,
+                reader::one_of(ON_UNKNOWN),
+            ),
+            unknown_resends: section.get_or(
+                "unknown_resends",
+                (usual.unknown_resends, "2"),
+                log,
+                reader::whole(0, 100),
+            ),
+            hold_above: section.get_or("hold_above", hold_above, log, reader::money),
+            accept_truncated: section.get_or("accept_truncated", (false, "false"), log, reader::boolean),
+            keep_input: section.get_or("keep_input", (false, "false"), log, reader::boolean),
+            allow_unpriced: section.get_or("allow_unpriced", (false, "false"), log, reader::boolean),
+        },
+    };
+    section.finish(log);
+    defaults
+}
+
+const WHEN: &[(&str, When)] =
+    &[("cheapest", When::Cheapest), ("asap", When::Asap), ("off-peak", When::OffPeak)];
+const ON_UNKNOWN: &[(&str, OnUnknown)] = &[("resend", OnUnknown::Resend), ("hold", OnUnknown::Hold)];
+
+pub(super) fn budget(section: &mut Section<'_>, log: &mut Log) -> Budget {
+    let budget = Budget {
+        day: section.get("day", log, reader::money),
+        month: section.get("month", log, reader::money),
+        tz: section
+            .get("tz", log, |value| parse_zone(&reader::text(value)?).map_err(|error| error.to_string())),
+    };
+    section.finish(log);
+    budget
+}
+
+pub(super) fn daemon(section: &mut Section<'_>, env: &BTreeMap<String, String>, log: &mut Log) -> Daemon {
+    let shown = "\"127.0.0.1:8787\"";
+    let listen = section.get_or("listen", (LISTEN, shown), log, |value| {
+        let written = reader::text(value)?;
+        written.parse().map_err(|_| format!("{written:?} is not an address like \"127.0.0.1:8787\""))
+    });
+    let reference: Option<Reference> =
+        section.get("token", log, |value| secrets::reference(value, "OVERNIGHT_TOKEN"));
+    let found = reference.map(|reference| reference.resolve(env));
+    let token = match found {
+        Some(Ok(found)) => Some(found.secret),
+        // Without it the daemon would be open to all, so here it is no matter of "not set yet".
+        Some(Err(error)) => {
+            section.problem("token", error.to_string(), log);
+            None
+        }
+        None => None,
+    };
+    if !listen.ip().is_loopback() && !section.has("token") {
+        let message = "others can reach this address, so it needs `token = \"env:OVERNIGHT_TOKEN\"` too";
+        section.problem("listen", message, log);
+    }
+    section.finish(log);
+    Daemon { listen, token }
+}
+
+pub(super) fn results(section: &mut Section<'_>, places: &Places<'_>, log: &mut Log) -> Results {
+    let default = places.inputs.cwd.join("overnight-results");
+    let shown = toml::Value::from(RESULTS).to_string();
+    let results = Results {
+        dir: section.get_or("dir", (default, &shown), log, |value| folder(value, places)),
+        raw: section.get_or("raw", (true, "true"), log, reader::boolean),
+    };
+    section.finish(log);
+    results
+}
+
+pub(super) fn state(section: &mut Section<'_>, places: &Places<'_>, log: &mut Log) -> PathBuf {
+    let default = super::find::state_dir(places.inputs);
+    let shown = toml::Value::from(default.display().to_string()).to_string();
+    let dir = section.get_or("dir", (default, &shown), log, |value| folder(value, places));
+    section.finish(log);
+    dir
+}
+
+/// A folder; a relative one belongs to the folder of the config file.
+fn folder(value: &Value, places: &Places<'_>) -> Parsed<PathBuf> {
+    let written = reader::text(value)?;
+    if written.is_empty() {
+        return Err("must name a folder".to_owned());
+    }
+    if written.contains("://") {
+        return Err(format!("{written:?} is object storage, which is not supported yet; name a folder"));
+    }
+    if let Some(below) = written.strip_prefix("~/") {
+        let home = places.inputs.env.get("HOME").ok_or("`~` needs HOME to be set; write the whole path")?;
+        return Ok(Path::new(home).join(below));
+    }
+    Ok(places.base.join(written.strip_prefix("./").unwrap_or(&written)))
+}
+
+/// `"a"`, `["a", "b"]` (two steps) or `[["a", "b"], "c"]` (equals, then stronger).
+fn ladder(value: &Value) -> Parsed<Vec<Vec<String>>> {
+    let Value::List(steps) = value else { return Ok(vec![reader::texts(value)?]) };
+    let step = |node: &Node| match &node.value {
+        Value::List(_) | Value::Text(_) => reader::texts(&node.value),
+        other => Err(format!("a step is a name or a list of names, not {}", other.kind())),
+    };
+    let steps: Vec<Vec<String>> = steps.iter().map(step).collect::<Parsed<_>>()?;
+    if steps.is_empty() || steps.iter().any(Vec::is_empty) {
+        return Err("a ladder needs at least one model in every step".to_owned());
+    }
+    Ok(steps)
+}
+
+fn check(value: &Value) -> Parsed<serde_json::Value> {
+    match value {
+        Value::Table(table) if table.is_empty() => Err("is empty; write it like { json = true }".to_owned()),
+        Value::Table(_) | Value::Text(_) => Ok(value.to_json()),
+        other => Err(format!("must be a table like {{ json = true }}, not {}", other.kind())),
+    }
+}

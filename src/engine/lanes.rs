@@ -1,0 +1,241 @@
+//! The routes at work: each a lane with its quota, on an account with its health.
+//!
+//! Pure.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Notice;
+use crate::attempt::{Ending, Outcome, RefusalKind};
+use crate::catalog::Route;
+use crate::clock::Timestamp;
+use crate::job::{AttemptId, Item};
+use crate::plan::health::Account;
+use crate::plan::price;
+use crate::plan::quota::Quota;
+use crate::plan::route::Door;
+use crate::view::Waiting;
+
+/// One route at work.
+pub(super) struct Lane {
+    pub route: Arc<Route>,
+    pub account: usize,
+    pub quota: Quota,
+    pub dead: Option<Arc<str>>,
+    /// Recorded, waiting for room.
+    pub ready: VecDeque<AttemptId>,
+    /// Started without room, not sent yet.
+    pub ahead: u32,
+    /// Sends of this second and of the last.
+    sends: (i64, u32, u32),
+}
+
+/// All routes and the accounts they belong to.
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    accounts: Vec<(Arc<str>, Account, Quota)>,
+    by_name: HashMap<Arc<str>, usize>,
+    steps: BTreeMap<Vec<String>, Arc<[Arc<Route>]>>,
+}
+
+impl Lanes {
+    pub(super) fn new(routes: Vec<Arc<Route>>, now: Timestamp) -> Lanes {
+        let mut lanes = Lanes {
+            lanes: Vec::new(),
+            accounts: Vec::new(),
+            by_name: HashMap::new(),
+            steps: BTreeMap::new(),
+        };
+        for route in routes {
+            let known = lanes.accounts.iter().position(|(name, ..)| *name == route.account);
+            let account = known.unwrap_or_else(|| {
+                let limits = route.account_limits;
+                // Without a stated ceiling the account adds none to those of its routes.
+                let quota = Quota::unlimited_unless(limits, now);
+                lanes.accounts.push((route.account.clone(), Account::new(now), quota));
+                lanes.accounts.len() - 1
+            });
+            lanes.by_name.insert(route.name.clone(), lanes.lanes.len());
+            let quota = Quota::new(route.limits, now);
+            let ready = VecDeque::new();
+            lanes.lanes.push(Lane { route, account, quota, dead: None, ready, ahead: 0, sends: (0, 0, 0) });
+        }
+        lanes
+    }
+
+    pub(super) fn find(&self, route: &str) -> Option<usize> {
+        self.by_name.get(route).copied()
+    }
+
+    pub(super) fn get(&self, lane: usize) -> &Lane {
+        &self.lanes[lane]
+    }
+
+    pub(super) fn get_mut(&mut self, lane: usize) -> &mut Lane {
+        &mut self.lanes[lane]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The account a lane belongs to.
+    pub(super) fn account(&mut self, lane: usize) -> &mut Account {
+        let account = self.lanes[lane].account;
+        &mut self.accounts[account].1
+    }
+
+    /// The routes of one step; names that no route has are left out.
+    pub(super) fn of_step(&mut self, names: &[String]) -> Arc<[Arc<Route>]> {
+        if let Some(routes) = self.steps.get(names) {
+            return routes.clone();
+        }
+        let known = names.iter().filter_map(|name| self.find(name));
+        let routes: Arc<[Arc<Route>]> = known.map(|lane| self.lanes[lane].route.clone()).collect();
+        self.steps.insert(names.to_vec(), routes.clone());
+        routes
+    }
+
+    /// Whether a route would start something now.
+    pub(super) fn door(&self, route: &Route, now: Timestamp) -> Door {
+        let lane = &self.lanes[self.by_name[&route.name]];
+        if lane.dead.is_some() {
+            return Door::Closed(Waiting::NoRoute, None);
+        }
+        let (_, account, account_quota) = &self.accounts[lane.account];
+        if let Err(shut) = account.admits(now) {
+            let waiting = if shut.stopped { Waiting::NoRoute } else { Waiting::Capacity };
+            return Door::Closed(waiting, Some(shut.probe_at).filter(|&at| at > now));
+        }
+        let room = lane.quota.room(now).and_then(|()| account_quota.room(now));
+        match room {
+            Ok(()) => Door::Open,
+            Err(busy)
+                if busy.until.is_none() && account.shut().is_none() && lane.ahead < lane.ahead_allowed() =>
+            {
+                Door::Open
+            }
+            Err(busy) => Door::Closed(Waiting::RateLimit, busy.until),
+        }
+    }
+
+    /// Takes room for one request on a lane and on its account.
+    pub(super) fn take(&mut self, lane: usize, item: &Item, now: Timestamp) -> Result<(), Option<Timestamp>> {
+        let Lane { route, quota, account, .. } = &mut self.lanes[lane];
+        let input = u64::from(item.input_tokens);
+        let output = item.max_output.map_or_else(|| price::expected_output(route, item), u64::from);
+        let account_quota = &mut self.accounts[*account].2;
+        account_quota.room(now).map_err(|busy| busy.until)?;
+        quota.take(now, input, output).map_err(|busy| busy.until)?;
+        account_quota.take(now, input, output).map_err(|busy| {
+            quota.release();
+            busy.until
+        })
+    }
+
+    pub(super) fn release(&mut self, lane: usize) {
+        let account = self.lanes[lane].account;
+        self.lanes[lane].quota.release();
+        self.accounts[account].2.release();
+    }
+
+    /// Learns from the end of a call; what a person may want to know of it.
+    pub(super) fn ended(&mut self, lane: usize, ending: &Ending, now: Timestamp) -> Option<Notice> {
+        self.release(lane);
+        let Lane { route, account, quota, dead, .. } = &mut self.lanes[lane];
+        let (name, account, account_quota) = &mut self.accounts[*account];
+        quota.learn(&ending.hints);
+        let closed = |opened: bool| opened.then(|| Notice::CircuitClosed(name.clone()));
+        let open = |news: bool, why: &str| news.then(|| Notice::CircuitOpen(name.clone(), why.to_owned()));
+        match &ending.outcome {
+            Outcome::Answer(_) => {
+                quota.answered();
+                account_quota.answered();
+                closed(account.answered())
+            }
+            Outcome::NotSent { message }
+            | Outcome::Unknown { message, .. }
+            | Outcome::Garbage { message, .. } => open(account.failed(now, message), message),
+            Outcome::Refused(refusal) => match refusal.kind {
+                RefusalKind::Rate => {
+                    quota.refused(now, refusal.retry_after);
+                    closed(account.answered())
+                }
+                RefusalKind::Capacity => {
+                    quota.refused(now, refusal.retry_after);
+                    open(account.failed(now, &refusal.message), &refusal.message)
+                }
+                RefusalKind::Server => open(account.failed(now, &refusal.message), &refusal.message),
+                RefusalKind::NoCredit | RefusalKind::Auth => {
+                    let news = account.stop(now, &refusal.message);
+                    news.then(|| Notice::AccountStopped(name.clone(), refusal.message.clone()))
+                }
+                RefusalKind::ModelGone => {
+                    account.answered();
+                    *dead = Some(refusal.message.as_str().into());
+                    Some(Notice::RouteDead(route.name.clone(), refusal.message.clone()))
+                }
+                RefusalKind::TooLong | RefusalKind::Blocked | RefusalKind::Invalid => {
+                    closed(account.answered())
+                }
+            },
+        }
+    }
+
+    /// How long the account's retry budget delays one more retry.
+    pub(super) fn take_retry(&mut self, lane: usize, now: Timestamp) -> Duration {
+        let account = self.lanes[lane].account;
+        self.accounts[account].1.take_retry(now)
+    }
+
+    /// Why a route takes nothing until a person acts or it is probed.
+    pub(super) fn trouble(&self, route: &Route) -> Option<String> {
+        let lane = &self.lanes[*self.by_name.get(&route.name)?];
+        let shut = self.accounts[lane.account].1.shut();
+        lane.dead.as_deref().or(shut.map(|shut| &*shut.reason)).map(|why| format!("{}: {why}", route.name))
+    }
+
+    pub(super) fn knock(&mut self, now: Timestamp) {
+        for (_, account, _) in &mut self.accounts {
+            account.knock(now);
+        }
+        for lane in &mut self.lanes {
+            lane.dead = None;
+        }
+    }
+
+    pub(super) fn clock_set_back(&mut self, now: Timestamp) {
+        for lane in &mut self.lanes {
+            lane.quota.restart(now);
+        }
+        for (_, account, quota) in &mut self.accounts {
+            account.knock(now);
+            quota.restart(now);
+        }
+    }
+
+    /// When a pause ends or a probe is due.
+    pub(super) fn next_change(&self, now: Timestamp) -> Timestamp {
+        let pauses = self.lanes.iter().filter(|lane| lane.ahead > 0).map(|lane| lane.quota.opens_at(now));
+        let probes =
+            self.accounts.iter().filter_map(|(_, account, _)| account.shut().map(|shut| shut.probe_at));
+        pauses.chain(probes).filter(|&at| at > now).min().unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Lane {
+    /// Starts that may wait recorded for a place: about what is sent in a sixteenth of a second.
+    fn ahead_allowed(&self) -> u32 {
+        (self.sends.1.max(self.sends.2) / 16).min(self.quota.concurrency() / 2)
+    }
+
+    pub(super) fn count_send(&mut self, now: Timestamp) {
+        let second = now.micros() / 1_000_000;
+        if second != self.sends.0 {
+            let last = if second == self.sends.0 + 1 { self.sends.1 } else { 0 };
+            self.sends = (second, 0, last);
+        }
+        self.sends.1 += 1;
+    }
+}

@@ -1,0 +1,394 @@
+//! From the end of a call to what is written down of it: judging, billing, deciding, settling.
+//!
+//! Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::decide::{Decision, Situation, Then, decide};
+use super::flight::{Flight, Stage};
+use super::{Call, Effect, Engine};
+use crate::attempt::{AttemptStatus, CostBasis, Ending, ErrorCode, Finish, ItemStatus, Outcome, RateHints};
+use crate::catalog::Route;
+use crate::check::Verdict;
+use crate::clock::Timestamp;
+use crate::job::{AttemptId, Item, Job, JobId, Wire};
+use crate::ledger::ItemState;
+use crate::money::Usd;
+use crate::plan::price::{self, Bill};
+use crate::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled};
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+impl Engine {
+    /// A call ended: learn from it, judge its answer, and conclude unless a command has to judge too.
+    pub(super) fn ended(&mut self, attempt: AttemptId, ending: Ending) {
+        let Some(mut flight) = self.flights.remove(&attempt) else { return };
+        if let Some(lane) = flight.lane
+            && let Some(notice) = self.lanes.ended(lane, &ending, self.now)
+        {
+            self.effects.push(Effect::Tell(notice));
+        }
+        let verdict = self.judge(&flight, &ending);
+        match (verdict, &ending.outcome) {
+            (Some(Verdict::Run(commands)), Outcome::Answer(answer)) => {
+                self.effects.push(Effect::Judge(attempt, commands, answer.text.clone()));
+                flight.stage = Stage::Judging(Box::new(ending));
+                self.flights.insert(attempt, flight);
+            }
+            (verdict, _) => self.conclude(flight, ending, verdict),
+        }
+    }
+
+    /// A check command gave its verdict.
+    pub(super) fn judged(&mut self, attempt: AttemptId, verdict: Verdict) {
+        let Some(mut flight) = self.flights.remove(&attempt) else { return };
+        match std::mem::replace(&mut flight.stage, Stage::Sent) {
+            Stage::Judging(ending) => self.conclude(flight, *ending, Some(verdict)),
+            stage => {
+                flight.stage = stage;
+                self.flights.insert(attempt, flight);
+            }
+        }
+    }
+
+    /// What the check says; `None` where there is none or nothing to judge.
+    fn judge(&self, flight: &Flight, ending: &Ending) -> Option<Verdict> {
+        let Outcome::Answer(answer) = &ending.outcome else { return None };
+        let whole = match answer.finish {
+            Finish::Complete => true,
+            Finish::Truncated => flight.job.options.accept_truncated,
+            Finish::Refusal | Finish::ContentFilter | Finish::Empty => false,
+        };
+        if !whole {
+            return None;
+        }
+        let job_rule = self.queues.get(&flight.job.id).and_then(|queue| queue.rule.as_ref());
+        match flight.rule(job_rule)? {
+            Ok(rule) => Some(rule.judge(&answer.text)),
+            Err(message) => Some(Verdict::Fail(ErrorCode::CheckFailed, message)),
+        }
+    }
+
+    /// An attempt of a former process that never wrote down its end.
+    pub(super) fn settle_orphan(&mut self, job: &JobId, attempt: AttemptId, item: Arc<Item>) {
+        let Some((job, state)) = self.ledger.get(job) else { return };
+        let Some(open) = state.open.get(&attempt) else { return };
+        let lane = self.lanes.find(&open.route);
+        let route = match lane {
+            Some(lane) => self.lanes.get(lane).route.clone(),
+            None => Arc::new(Route::gone(&open.route)),
+        };
+        let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
+        let flight = Flight {
+            call: Call { attempt, job: job.id.clone(), route, item },
+            job: job.clone(),
+            lane: None,
+            step: open.step,
+            before,
+            worst_case: open.worst_case,
+            started_at: open.at,
+            stage: Stage::Sent,
+        };
+        let outcome = Outcome::Unknown {
+            message: "overnight stopped while the request was in flight".to_owned(),
+            code: ErrorCode::Network,
+            http_status: None,
+        };
+        let ending = Ending { outcome, hints: RateHints::default(), sent_at: flight.started_at };
+        self.conclude(flight, ending, None);
+    }
+
+    /// A start that was never sent.
+    pub(super) fn conclude_withdrawn(&mut self, flight: Flight) {
+        let why = "not sent: the job was stopped or its route closed".to_owned();
+        let decision = Decision {
+            status: AttemptStatus::Cancelled,
+            error: Some((ErrorCode::Cancelled, why.clone())),
+            then: Then::Failover,
+        };
+        let ending = Ending {
+            outcome: Outcome::NotSent { message: why },
+            hints: RateHints::default(),
+            sent_at: flight.started_at,
+        };
+        self.write_end(flight, ending, decision, None);
+    }
+
+    fn conclude(&mut self, flight: Flight, ending: Ending, verdict: Option<Verdict>) {
+        let state = self.item_state(&flight.job.id, &flight.call.item);
+        let own = flight.call.item.options.as_ref().and_then(|options| options.max_attempts);
+        let given = Situation {
+            options: &flight.job.options,
+            max_attempts: own.unwrap_or(flight.job.options.max_attempts).min(ItemState::MAX_ATTEMPTS),
+            attempts: state.attempts(),
+            unknowns: state.unknowns(),
+            last_step: self.is_last_step(&flight),
+            worst_case: flight.worst_case,
+        };
+        let decision = decide(&ending.outcome, verdict.as_ref().unwrap_or(&Verdict::Pass), &given);
+        self.write_end(flight, ending, decision, verdict);
+    }
+
+    fn item_state(&self, job: &JobId, item: &Item) -> ItemState {
+        self.ledger.get(job).map(|(_, state)| state.items.get(item.index)).unwrap_or_default()
+    }
+
+    fn is_last_step(&self, flight: &Flight) -> bool {
+        let ladder = &flight.job.class(flight.call.item.index).ladder;
+        usize::from(flight.step) + 1 >= ladder.0.len()
+    }
+
+    /// Writes the end down and puts the item where the decision says.
+    fn write_end(&mut self, flight: Flight, ending: Ending, decision: Decision, verdict: Option<Verdict>) {
+        let now = self.now;
+        let bill = self.bill(&flight, &ending);
+        let Decision { status, error, then } = decision;
+        let then = match then {
+            Then::Accept | Then::GiveUp => then,
+            _ if self.is_cancelled(&flight.job.id) => Then::GiveUp,
+            _ => then,
+        };
+        let item = flight.call.item.clone();
+        let job = flight.job.clone();
+        let totals = add_up(flight.before, &bill, &ending);
+        let next = match then {
+            Then::Accept | Then::GiveUp => {
+                let valid = verdict.as_ref().map(|verdict| !matches!(verdict, Verdict::Fail(..)));
+                let settled = self.settled(&flight, then, error.clone(), valid, totals);
+                Next::Settled(Box::new(settled))
+            }
+            Then::Failover | Then::Retry => Next::Pending(flight.step),
+            Then::Escalate => Next::Pending(flight.step + 1),
+            Then::Hold => Next::Held(flight.step),
+        };
+        let escalation = if then == Then::Escalate { error.as_ref().map(|(code, _)| *code) } else { None };
+        let lane = flight.lane;
+        let attempt = flight.call.attempt;
+        let step = match next {
+            Next::Pending(step) => Some(step),
+            Next::Held(_) | Next::Settled(_) => None,
+        };
+        let ended = ended_record(flight, ending, status, error, escalation, bill, totals, next, now);
+        self.record(Record::Ended(Box::new(ended)));
+        let delay = match then {
+            Then::Retry => Some(backoff(attempt, totals.attempts)),
+            _ => None,
+        };
+        let delay = match (delay, lane) {
+            (Some(delay), Some(lane)) => Some(delay + self.lanes.take_retry(lane, now)),
+            (delay, _) => delay,
+        };
+        let Some(queue) = self.queues.get_mut(&job.id) else { return };
+        match step {
+            Some(step) => {
+                queue.step(item.class, step).pending += 1;
+                let state = self.ledger.get_mut(&job.id).expect("a queue has a ledger");
+                queue.again(item, step, delay.map(|delay| now + delay), &mut state.items);
+            }
+            None => queue.pace.ended(now),
+        }
+    }
+
+    fn is_cancelled(&self, job: &JobId) -> bool {
+        self.ledger.get(job).is_some_and(|(_, state)| state.cancelled)
+    }
+
+    fn bill(&self, flight: &Flight, ending: &Ending) -> Bill {
+        let Call { route, item, .. } = &flight.call;
+        let bill = match &ending.outcome {
+            Outcome::Answer(answer) => price::of_answer(route, item, answer, ending.sent_at),
+            Outcome::Unknown { .. } | Outcome::Garbage { .. } => {
+                price::of_unknown(route, item, ending.sent_at)
+            }
+            Outcome::NotSent { .. } | Outcome::Refused(_) => Bill::NOTHING,
+        };
+        // What was reserved for it stays reserved: never less than the estimate that is shown.
+        let at_risk =
+            if bill.basis == CostBasis::Estimated { flight.worst_case.max(bill.cost) } else { Usd::ZERO };
+        Bill { at_risk, ..bill }
+    }
+
+    fn settled(
+        &self,
+        flight: &Flight,
+        then: Then,
+        error: Option<(ErrorCode, String)>,
+        valid: Option<bool>,
+        totals: ItemTotals,
+    ) -> Settled {
+        let status = match then {
+            Then::Accept => ItemStatus::Succeeded,
+            _ if self.is_cancelled(&flight.job.id) => ItemStatus::Cancelled,
+            _ => ItemStatus::Failed,
+        };
+        let error = if status == ItemStatus::Succeeded { None } else { error };
+        let settled = describe(&flight.job, &flight.call.item, status, error, self.now);
+        Settled { valid, step: Some(flight.step), totals, ..settled }
+    }
+
+    /// Ends an item without a further attempt.
+    pub(super) fn settle_unsent(
+        &mut self,
+        job: &Job,
+        item: &Item,
+        status: ItemStatus,
+        error: (ErrorCode, String),
+    ) {
+        let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
+        let partial = state.partial.get(&item.index);
+        let totals = partial.map(|partial| partial.totals).unwrap_or_default();
+        let step = partial.map(|partial| ItemState::from_stored(partial.state).step());
+        let settled = describe(job, item, status, Some(error), self.now);
+        self.record(Record::Settled(Box::new(Settled { step, totals, ..settled })));
+        if let Some(queue) = self.queues.get_mut(&job.id) {
+            queue.pace.ended(self.now);
+        }
+    }
+}
+
+fn add_up(before: ItemTotals, bill: &Bill, ending: &Ending) -> ItemTotals {
+    let mut totals = before;
+    totals.attempts += 1;
+    if let Outcome::Answer(answer) = &ending.outcome {
+        totals.usage += answer.usage.unwrap_or_default();
+    }
+    totals.cost += bill.cost;
+    totals.list_cost += bill.list_cost;
+    totals.basis = totals.basis.max(Some(bill.basis));
+    totals.first_sent.get_or_insert(ending.sent_at);
+    totals
+}
+
+#[expect(clippy::too_many_arguments, reason = "one record, filled from everything that is known at the end")]
+fn ended_record(
+    flight: Flight,
+    ending: Ending,
+    status: AttemptStatus,
+    error: Option<(ErrorCode, String)>,
+    escalation: Option<ErrorCode>,
+    bill: Bill,
+    totals: ItemTotals,
+    next: Next,
+    now: Timestamp,
+) -> Ended {
+    let Flight { call: Call { attempt, job, route, item }, step, started_at, .. } = flight;
+    let ended = Ended {
+        attempt,
+        job,
+        item: item.index,
+        custom_id: item.custom_id.clone(),
+        wire: item.wire,
+        number: totals.attempts,
+        step,
+        status,
+        error,
+        escalation,
+        http_status: None,
+        route: facts(&route, item.wire, ending.sent_at),
+        response_model: None,
+        request_id: None,
+        finish_reason: None,
+        usage: None,
+        cost: bill.cost,
+        list_cost: bill.list_cost,
+        cost_basis: bill.basis,
+        queued_at: started_at,
+        started_at: ending.sent_at,
+        ended_at: now,
+        retry_after_ms: None,
+        text: None,
+        body: Bytes::new(),
+        at_risk: bill.at_risk,
+        totals,
+        next,
+    };
+    match ending.outcome {
+        Outcome::Answer(answer) => Ended {
+            http_status: Some(answer.http_status),
+            response_model: answer.response_model,
+            request_id: answer.request_id,
+            finish_reason: answer.finish_reason,
+            usage: answer.usage,
+            text: Some(answer.text),
+            body: answer.body,
+            ..ended
+        },
+        Outcome::Refused(refusal) => Ended {
+            http_status: Some(refusal.http_status),
+            request_id: refusal.request_id,
+            retry_after_ms: refusal.retry_after.map(|wait| wait.as_millis() as u64),
+            body: refusal.body,
+            ..ended
+        },
+        Outcome::Garbage { http_status, body, .. } => Ended { http_status: Some(http_status), body, ..ended },
+        Outcome::Unknown { http_status, .. } => Ended { http_status, ..ended },
+        Outcome::NotSent { .. } => ended,
+    }
+}
+
+/// A result with nothing yet of its attempts.
+fn describe(
+    job: &Job,
+    item: &Item,
+    status: ItemStatus,
+    error: Option<(ErrorCode, String)>,
+    at: Timestamp,
+) -> Settled {
+    let class = job.class(item.index);
+    let mut tags = job.options.tags.clone();
+    if let Some(options) = &item.options {
+        tags.extend(options.tags.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    Settled {
+        job: job.id.clone(),
+        item: item.index,
+        custom_id: item.custom_id.clone(),
+        status,
+        error,
+        valid: None,
+        step: None,
+        priority: class.priority,
+        totals: ItemTotals::default(),
+        at,
+        deadline: class.deadline,
+        tags: tags.into_iter().collect(),
+        input: job.options.keep_input.then(|| item.body.json.clone()),
+    }
+}
+
+fn facts(route: &Route, wire: Wire, sent_at: Timestamp) -> RouteFacts {
+    let priced = route.prices.as_ref().map(|table| (table.at(sent_at), &table.id));
+    RouteFacts {
+        provider: route.provider.clone(),
+        model: route.model.clone(),
+        endpoint: endpoint(wire),
+        lane: route.lane.clone(),
+        window: priced.map_or_else(|| "flat".into(), |((window, _), _)| window.clone()),
+        price_id: priced.map_or_else(|| "unpriced".into(), |(_, id)| id.clone()),
+        input_price: priced.map(|((_, price), _)| price.input),
+        output_price: priced.map(|((_, price), _)| price.output),
+    }
+}
+
+fn endpoint(wire: Wire) -> Arc<str> {
+    match wire {
+        Wire::Chat | Wire::Messages | Wire::GenerateContent => "/v1/chat/completions".into(),
+        Wire::Responses => "/v1/responses".into(),
+        Wire::Embeddings => "/v1/embeddings".into(),
+    }
+}
+
+/// Doubling pauses with jitter; the attempt's own number stands in for a random one, so that a replay
+/// waits as long as the night itself did.
+fn backoff(attempt: AttemptId, attempts: u16) -> Duration {
+    let full = (FIRST_BACKOFF * 2u32.pow(u32::from(attempts.clamp(1, 8)) - 1)).min(LONGEST_BACKOFF);
+    let mut hash = attempt.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let share = (hash >> 32) as f64 / f64::from(u32::MAX);
+    full.mul_f64(0.5 + share / 2.0)
+}

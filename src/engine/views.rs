@@ -1,0 +1,59 @@
+//! What a person is shown: the ledger's numbers, and why pending items wait.
+//!
+//! Pure.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::queue::JobQueue;
+use crate::clock::Timestamp;
+use crate::view::{JobView, Waiting};
+
+impl Engine {
+    /// All jobs, oldest name first.
+    pub fn views(&mut self, now: Timestamp) -> Vec<JobView> {
+        let mut views: Vec<JobView> =
+            self.ledger.jobs().map(|(job, state)| JobView::of(job, state)).collect();
+        for view in &mut views {
+            for route in &mut view.routes {
+                let lane = self.lanes.find(&route.route).map(|lane| self.lanes.get(lane));
+                if let Some(table) = lane.and_then(|lane| lane.route.prices.as_ref()) {
+                    route.price_window = Some(table.at(now).0.to_string());
+                    route.price_until = table.next_change(now);
+                }
+            }
+            if let Some(queue) = self.queues.get_mut(&view.job_id) {
+                explain(view, queue, now);
+            }
+        }
+        views
+    }
+}
+
+fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
+    let mut most = 0;
+    for step in queue.steps.values() {
+        let backing_off = step.backing_off().min(step.pending);
+        let rest = step.pending - backing_off;
+        if backing_off > 0 {
+            *view.waiting.entry(Waiting::Backoff).or_default() += backing_off;
+        }
+        if rest == 0 {
+            continue;
+        }
+        // A queue that waits for nothing in particular waits for its turn, which is a matter of rate.
+        let waiting = step.parked.as_ref().map_or(Waiting::RateLimit, |parked| parked.waiting);
+        *view.waiting.entry(waiting).or_default() += rest;
+        if rest > most {
+            most = rest;
+            view.waiting_for = step.parked.as_ref().and_then(|parked| parked.words.clone());
+            view.waiting_until = step.parked.as_ref().and_then(|parked| parked.until);
+        }
+    }
+    view.per_minute = queue.pace.per_minute(now);
+    let left = f64::from(view.counts.pending + view.counts.running);
+    view.eta = view.per_minute.map(|pace| {
+        let start = view.waiting_until.filter(|_| view.counts.running == 0).unwrap_or(now).max(now);
+        start + Duration::from_secs_f64(left / pace * 60.0)
+    });
+}

@@ -1,0 +1,308 @@
+//! The durable state of one job, and how each record changes it.
+//!
+//! Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::items::{Counts, ItemState, ItemStates, Phase};
+use super::stats::RouteStats;
+use crate::attempt::{AttemptStatus, ErrorCode, ItemStatus};
+use crate::clock::Timestamp;
+use crate::job::{AttemptId, ItemIndex, Job};
+use crate::money::{Usage, Usd};
+use crate::record::{Ended, ItemTotals, JobChange, Next, Seq, Settled, Started};
+
+/// An attempt that was started and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAttempt {
+    /// Of which item.
+    pub item: ItemIndex,
+    /// On which step, from 0.
+    pub step: u8,
+    /// On which route, by name.
+    pub route: Arc<str>,
+    /// Reserved for it.
+    pub worst_case: Usd,
+    /// When it was started.
+    pub at: Timestamp,
+}
+
+/// An item that has attempts behind it and has not ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Partial {
+    /// Its state, so that the states can be rebuilt without the index.
+    pub state: u16,
+    /// Sums over its attempts.
+    pub totals: ItemTotals,
+}
+
+/// Where a job is, in OpenAI's words; `paused` is a flag beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobState {
+    /// Items are left.
+    #[default]
+    InProgress,
+    /// Cancelled, with attempts still in flight.
+    Cancelling,
+    /// All items ended, rows not all in Parquet.
+    Finalizing,
+    /// Over.
+    Completed,
+    /// Over; the user cancelled it.
+    Cancelled,
+    /// Over; its deadline passed with items left.
+    Expired,
+}
+
+impl JobState {
+    /// The word users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::InProgress => "in_progress",
+            JobState::Cancelling => "cancelling",
+            JobState::Finalizing => "finalizing",
+            JobState::Completed => "completed",
+            JobState::Cancelled => "cancelled",
+            JobState::Expired => "expired",
+        }
+    }
+
+    /// Whether nothing happens to the job any more.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, JobState::Completed | JobState::Cancelled | JobState::Expired)
+    }
+}
+
+/// The durable state of one job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobLedger {
+    /// The states of its items; dropped when it is finished, stored in chunks.
+    #[serde(skip)]
+    pub items: ItemStates,
+    /// Counts when it finished; while it runs, [`ItemStates::counts`] is the truth.
+    pub final_counts: Option<Counts>,
+    /// Attempts in flight.
+    pub open: BTreeMap<AttemptId, OpenAttempt>,
+    /// Items that have attempts behind them and have not ended.
+    pub partial: BTreeMap<ItemIndex, Partial>,
+    /// No new sends.
+    pub paused: bool,
+    /// Cancelled by the user.
+    pub cancelled: bool,
+    /// The cap in force, where a command changed it.
+    pub max_cost: Option<Option<Usd>>,
+    /// Cost of attempts whose bill is known.
+    pub spent: Usd,
+    /// Estimated cost of attempts whose bill is not.
+    pub estimated: Usd,
+    /// Worst case of those attempts: kept in every budget.
+    pub at_risk: Usd,
+    /// Worst case of attempts in flight.
+    pub reserved: Usd,
+    /// Attempts that were started.
+    pub attempts: u64,
+    /// Attempts whose outcome is unknown.
+    pub unknown: u64,
+    /// Tokens of all attempts.
+    pub usage: Usage,
+    /// What they would have cost in the dearest window of the realtime lane.
+    pub list_cost: Usd,
+    /// What each route did, by name.
+    pub routes: BTreeMap<Arc<str>, RouteStats>,
+    /// Items that did not succeed, by reason.
+    pub failures: BTreeMap<ErrorCode, u64>,
+    /// When the first attempt was started.
+    pub first_sent: Option<Timestamp>,
+    /// When the last item ended.
+    pub last_ended: Option<Timestamp>,
+    /// Items that ended after their deadline without succeeding by it.
+    pub late: u64,
+    /// Parts committed so far.
+    pub parts: u32,
+    /// Rows of records up to here are in parts.
+    pub committed_to: Seq,
+    /// When it finished.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl JobLedger {
+    /// Of a job none of whose items was touched.
+    pub fn new(job: &Job) -> JobLedger {
+        JobLedger { items: ItemStates::new(job.n_items), ..JobLedger::default() }
+    }
+
+    /// Items by phase.
+    pub fn counts(&self) -> Counts {
+        self.final_counts.unwrap_or_else(|| self.items.counts())
+    }
+
+    /// Where the job is.
+    pub fn state(&self) -> JobState {
+        let counts = self.counts();
+        if self.finished_at.is_none() {
+            let all_ended = counts.pending + counts.running + counts.held == 0;
+            return match (all_ended, self.cancelled) {
+                (true, _) => JobState::Finalizing,
+                (false, true) => JobState::Cancelling,
+                (false, false) => JobState::InProgress,
+            };
+        }
+        if self.cancelled {
+            JobState::Cancelled
+        } else if counts.expired > 0 {
+            JobState::Expired
+        } else {
+            JobState::Completed
+        }
+    }
+
+    /// The cap in force.
+    pub fn cap(&self, job: &Job) -> Option<Usd> {
+        self.max_cost.unwrap_or(job.options.max_cost)
+    }
+
+    /// What counts against the cap: known bills, worst cases of unknown ones, reservations.
+    pub fn committed(&self) -> Usd {
+        self.spent + self.at_risk + self.reserved
+    }
+
+    /// What to show as spent: known bills and estimates of the unknown ones.
+    pub fn shown_cost(&self) -> Usd {
+        self.spent + self.estimated
+    }
+
+    pub(super) fn started(&mut self, started: &Started) {
+        let state = self.items.get(started.item);
+        if state.is_final() || self.open.contains_key(&started.attempt) {
+            return;
+        }
+        let state = state.with_phase(Phase::Running).with_step(started.step);
+        self.items.set(started.item, state);
+        self.reserved += started.worst_case;
+        self.attempts += 1;
+        self.first_sent.get_or_insert(started.at);
+        let open = OpenAttempt {
+            item: started.item,
+            step: started.step,
+            route: started.route.clone(),
+            worst_case: started.worst_case,
+            at: started.at,
+        };
+        self.open.insert(started.attempt, open);
+    }
+
+    pub(super) fn ended(&mut self, ended: &Ended) {
+        let Some(open) = self.open.remove(&ended.attempt) else { return };
+        self.reserved -= open.worst_case;
+        if ended.at_risk == Usd::ZERO {
+            self.spent += ended.cost;
+        } else {
+            self.estimated += ended.cost;
+            self.at_risk += ended.at_risk;
+        }
+        self.unknown += u64::from(ended.status == AttemptStatus::Unknown);
+        self.usage += ended.usage.unwrap_or_default();
+        self.list_cost += ended.list_cost;
+        self.routes.entry(open.route).or_default().observe(ended);
+        let state = self.items.get(ended.item);
+        if state.is_final() {
+            return;
+        }
+        let attempts = state.attempts() + u8::from(ended.counts());
+        let unknowns = state.unknowns() + u8::from(ended.status == AttemptStatus::Unknown);
+        let state = state.with_attempts(attempts).with_unknowns(unknowns);
+        match &ended.next {
+            Next::Settled(settled) => self.settle(settled, state),
+            Next::Pending(step) => self.keep(ended, state.with_step(*step).with_phase(Phase::Pending)),
+            Next::Held(step) => self.keep(ended, state.with_step(*step).with_phase(Phase::Held)),
+        }
+    }
+
+    fn keep(&mut self, ended: &Ended, state: ItemState) {
+        self.items.set(ended.item, state);
+        self.partial.insert(ended.item, Partial { state: state.stored(), totals: ended.totals });
+    }
+
+    pub(super) fn settle(&mut self, settled: &Settled, state: ItemState) {
+        if state.is_final() {
+            return;
+        }
+        self.items.set(settled.item, state.with_phase(Phase::Final(settled.status)));
+        self.partial.remove(&settled.item);
+        if settled.status != ItemStatus::Succeeded {
+            let code = settled.error.as_ref().map_or(ErrorCode::Internal, |(code, _)| *code);
+            *self.failures.entry(code).or_default() += 1;
+        }
+        self.last_ended = self.last_ended.max(Some(settled.at));
+        self.late += u64::from(settled.deadline.is_some_and(|deadline| settled.at > deadline));
+    }
+
+    pub(super) fn changed(&mut self, change: &JobChange) {
+        match change {
+            JobChange::Paused => self.paused = true,
+            JobChange::Resumed => {
+                self.paused = false;
+                self.release_held();
+            }
+            JobChange::Cancelled => self.cancelled = true,
+            JobChange::MaxCost(cap) => self.max_cost = Some(*cap),
+        }
+    }
+
+    /// Items that wait for the user.
+    pub fn held(&self) -> Vec<ItemIndex> {
+        self.partial.keys().copied().filter(|&item| self.items.get(item).phase() == Phase::Held).collect()
+    }
+
+    fn release_held(&mut self) {
+        let held = self.held();
+        for item in held {
+            let state = self.items.get(item).with_phase(Phase::Pending).with_unknowns(0);
+            self.items.set(item, state);
+            self.partial.get_mut(&item).expect("listed above").state = state.stored();
+        }
+    }
+
+    pub(super) fn finish(&mut self, at: Timestamp) {
+        self.final_counts = Some(self.counts());
+        self.items = ItemStates::default();
+        self.finished_at = Some(at);
+    }
+
+    /// A copy without the item states, which are stored in chunks.
+    pub fn without_items(&self) -> JobLedger {
+        JobLedger {
+            items: ItemStates::default(),
+            open: self.open.clone(),
+            partial: self.partial.clone(),
+            routes: self.routes.clone(),
+            failures: self.failures.clone(),
+            ..*self
+        }
+    }
+
+    /// Puts back what a snapshot knows of the items: those in flight and those with attempts behind them.
+    pub fn restore_items(&mut self, mut items: ItemStates) {
+        for (&item, partial) in &self.partial {
+            items.set(item, ItemState::from_stored(partial.state));
+        }
+        for open in self.open.values() {
+            let state = items.get(open.item);
+            if !state.is_final() && state.phase() != Phase::Running {
+                items.set(
+                    open.item,
+                    state.with_phase(Phase::Running).with_step(open.step).with_attempts(state.attempts() + 1),
+                );
+            }
+        }
+        self.items = items;
+    }
+
+    /// Marks an item as ended, as a committed part says; used when the index is rebuilt.
+    pub fn mark_final(items: &mut ItemStates, item: ItemIndex, status: ItemStatus) {
+        items.set(item, items.get(item).with_phase(Phase::Final(status)));
+    }
+}

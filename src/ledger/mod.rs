@@ -1,0 +1,109 @@
+//! The durable state: what the records of the journal add up to.
+//!
+//! The engine changes its ledger only by [`Ledger::apply`], with the record it writes down in the
+//! same step. Recovery reads records back and applies them in the same order, so a restart cannot
+//! arrive anywhere the running program was not. Applying a record to an item that has already
+//! ended changes no item: a late or repeated record is counted at most once.
+//!
+//! An item is two bytes here ([`ItemState`]); everything larger exists only for items that are in
+//! flight or have failed attempts behind them.
+//!
+//! Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Job, JobId};
+use crate::record::{Record, Seq, Snapshot};
+
+mod items;
+mod job;
+mod stats;
+
+pub use items::{Counts, ItemState, ItemStates, Phase};
+pub use job::{JobLedger, JobState, OpenAttempt, Partial};
+pub use stats::RouteStats;
+
+/// What is not of one job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Globals {
+    /// The next attempt's name.
+    pub next_attempt: u64,
+    /// Records applied so far.
+    pub seq: Seq,
+}
+
+/// The durable state of everything.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// What is not of one job.
+    pub globals: Globals,
+    jobs: BTreeMap<JobId, (Arc<Job>, JobLedger)>,
+}
+
+impl Ledger {
+    /// Makes a job known, with what is already known of it.
+    pub fn add(&mut self, job: Arc<Job>, state: JobLedger) {
+        self.jobs.insert(job.id.clone(), (job, state));
+    }
+
+    /// Forgets a job.
+    pub fn remove(&mut self, job: &JobId) {
+        self.jobs.remove(job);
+    }
+
+    /// One job.
+    pub fn get(&self, job: &JobId) -> Option<(&Arc<Job>, &JobLedger)> {
+        self.jobs.get(job).map(|(job, state)| (job, state))
+    }
+
+    /// One job's state, for marks that are not stored and chunks that are to be stored.
+    pub fn get_mut(&mut self, job: &JobId) -> Option<&mut JobLedger> {
+        self.jobs.get_mut(job).map(|(_, state)| state)
+    }
+
+    /// All jobs, oldest name first.
+    pub fn jobs(&self) -> impl Iterator<Item = (&Arc<Job>, &JobLedger)> {
+        self.jobs.values().map(|(job, state)| (job, state))
+    }
+
+    /// Adds one record up. Records of unknown jobs change nothing but the position.
+    pub fn apply(&mut self, record: &Record) {
+        self.globals.seq += 1;
+        match record {
+            Record::Snapshot(_) => {}
+            Record::Started(started) => {
+                self.globals.next_attempt = self.globals.next_attempt.max(started.attempt.0 + 1);
+                self.with(&started.job, |state| state.started(started));
+            }
+            Record::Ended(ended) => self.with(&ended.job, |state| state.ended(ended)),
+            Record::Settled(settled) => self.with(&settled.job, |state| {
+                let item = state.items.get(settled.item);
+                state.settle(settled, item);
+            }),
+            Record::Changed(job, change) => self.with(job, |state| state.changed(change)),
+            Record::PartCommitted(part) => self.with(&part.job, |state| {
+                state.parts = state.parts.max(part.part);
+                state.committed_to = state.committed_to.max(part.to);
+            }),
+            Record::Finished { job, at } => self.with(job, |state| state.finish(*at)),
+        }
+    }
+
+    fn with(&mut self, job: &JobId, change: impl FnOnce(&mut JobLedger)) {
+        if let Some((_, state)) = self.jobs.get_mut(job).filter(|(_, state)| state.finished_at.is_none()) {
+            change(state);
+        }
+    }
+
+    /// All that is not finished, added up.
+    pub fn snapshot(&self) -> Snapshot {
+        let unfinished = self.jobs.values().filter(|(_, state)| state.finished_at.is_none());
+        Snapshot {
+            globals: self.globals.clone(),
+            jobs: unfinished.map(|(job, state)| (job.id.clone(), state.without_items())).collect(),
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The live driver: the machine's clock, HTTP, files.
+//!
+//! One current-thread runtime runs the engine and the calls; three threads do what blocks. Nothing
+//! here decides anything: news come in, the engine says what is to be done, this carries it out.
+//!
+//! ```text
+//!   calls (tokio tasks) ─┐                        ┌─► reader thread   prompts
+//!   control socket ──────┼─► inbox ─► engine ─────┼─► journal thread  append, sync ─► results thread
+//!   threads ─────────────┘                        └─► calls
+//! ```
+//!
+//! Shell.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, sync_channel};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::catalog::Route;
+use crate::check;
+use crate::clock::{self, Timestamp};
+use crate::engine::{Effect, Engine, Event, Notice};
+use crate::job::{Job, JobId};
+use crate::ledger::Ledger;
+use crate::provider::http::Providers;
+use crate::record::JobChange;
+use crate::results::parts::Parts;
+use crate::store::files::FileStore;
+use crate::store::{Store, StoreError};
+use crate::view::{JobView, Waiting};
+
+mod inbox;
+mod parts;
+mod reader;
+mod writer;
+
+use inbox::{Inbox, News};
+use parts::PartsOrder;
+use writer::Order;
+
+/// Events handled between two rounds of scheduling.
+const BATCH: usize = 256;
+/// Groups of rows that may wait for the results' thread before the journal waits for it.
+const PARTS_QUEUE: usize = 64;
+/// The clock is read at least this often: timers stop while a machine is suspended.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How long calls in flight may go on after a request to stop.
+const DRAIN: Duration = Duration::from_secs(25);
+/// How long a check command may run.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often whoever watches is shown the present state.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
+
+/// Everything the driver needs.
+pub struct Setup {
+    /// Owns the state folder.
+    pub store: FileStore,
+    /// What it recovered.
+    pub ledger: Ledger,
+    /// All routes of the config.
+    pub routes: Vec<Arc<Route>>,
+    /// How to call them.
+    pub providers: Arc<Providers>,
+    /// Where rows go.
+    pub parts: Parts,
+}
+
+/// When to return.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// When these jobs are over or cannot go on without a person.
+    Jobs(Vec<JobId>),
+    /// When no job can go on.
+    Idle,
+    /// When told to stop.
+    Stopped,
+}
+
+/// What others want of the process that owns the store.
+pub enum Request {
+    /// All jobs as they are shown.
+    Views(oneshot::Sender<Vec<JobView>>),
+    /// A command for a job.
+    Change(JobId, JobChange, oneshot::Sender<bool>),
+    /// Take in a job whose prompts are staged.
+    Adopt(Arc<Job>, oneshot::Sender<()>),
+    /// Make a job's rows readable in the results folder.
+    Flush(JobId, oneshot::Sender<()>),
+    /// Stop, leaving everything in order.
+    Stop,
+}
+
+/// Why the driver returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What was waited for has happened.
+    Done,
+    /// A job cannot go on without a person: which, what it waits for, in words.
+    Blocked(JobId, Waiting, String),
+    /// Told to stop.
+    Stopped,
+}
+
+/// Why the driver cannot go on at all.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread found that nothing can be relied on any more.
+    #[error("stopped, because what is written down can no longer be relied on: {0}")]
+    Fatal(String),
+}
+
+/// What is told to whoever watches.
+pub enum Show<'a> {
+    /// The present state, a few times a second.
+    Views(&'a [JobView]),
+    /// Something happened.
+    Notice(&'a Notice),
+    /// The disk is full (in words), or no longer is.
+    DiskFull(Option<&'a str>),
+    /// Results cannot be written for now (in words), or can again.
+    ResultsBlocked(Option<&'a str>),
+}
+
+/// Runs until `until` or `stop`, then leaves the store in order.
+pub async fn run(
+    setup: Setup,
+    until: Until,
+    mut requests: mpsc::Receiver<Request>,
+    stop: impl Future<Output = ()>,
+    mut show: impl FnMut(Show<'_>),
+) -> Result<Ended, LiveError> {
+    let now = clock::now();
+    let (inbox, mut news) = Inbox::new();
+    let threads = Threads::start(setup.store, &setup.ledger, setup.parts, inbox.clone())?;
+    let mut driver = Driver {
+        engine: Engine::new(setup.routes, setup.ledger, now),
+        providers: setup.providers,
+        calls: JoinSet::new(),
+        inbox,
+        orders: threads.orders.clone(),
+        reads: threads.reads.clone(),
+        parts: threads.parts.clone(),
+        adopting: BTreeMap::new(),
+        wake: now,
+        notices: Vec::new(),
+    };
+    let ended = driver.drive(until, &mut requests, &mut news, stop, &mut show).await;
+    driver.calls.abort_all();
+    drop(driver);
+    threads.stop();
+    ended
+}
+
+struct Driver {
+    engine: Engine,
+    providers: Arc<Providers>,
+    calls: JoinSet<()>,
+    inbox: Inbox,
+    orders: Sender<Order>,
+    reads: Sender<reader::Wanted>,
+    parts: std::sync::mpsc::SyncSender<PartsOrder>,
+    adopting: BTreeMap<JobId, oneshot::Sender<()>>,
+    wake: Timestamp,
+    notices: Vec<Notice>,
+}
+
+impl Driver {
+    async fn drive(
+        &mut self,
+        until: Until,
+        requests: &mut mpsc::Receiver<Request>,
+        news: &mut mpsc::UnboundedReceiver<News>,
+        stop: impl Future<Output = ()>,
+        show: &mut impl FnMut(Show<'_>),
+    ) -> Result<Ended, LiveError> {
+        let mut stop = std::pin::pin!(stop);
+        let mut stopping: Option<tokio::time::Instant> = None;
+        let mut shown = Timestamp::default();
+        self.tick();
+        loop {
+            let now = clock::now();
+            let sleep = self.wake.since(now).min(LONGEST_SLEEP).min(SHOW_EVERY);
+            tokio::select! {
+                biased;
+                () = &mut stop, if stopping.is_none() => {
+                    stopping = Some(tokio::time::Instant::now() + DRAIN);
+                    self.event(Event::Hold(true));
+                }
+                Some(request) = requests.recv() => match request {
+                    Request::Stop if stopping.is_none() => {
+                        stopping = Some(tokio::time::Instant::now() + DRAIN);
+                        self.event(Event::Hold(true));
+                    }
+                    request => self.request(request),
+                },
+                Some(first) = news.recv() => {
+                    let mut next = Some(first);
+                    for _ in 0..BATCH {
+                        let Some(item) = next else { break };
+                        self.news(item, show)?;
+                        next = news.try_recv().ok();
+                    }
+                    if let Some(item) = next {
+                        self.news(item, show)?;
+                    }
+                }
+                () = tokio::time::sleep(sleep) => {}
+            }
+            while self.calls.try_join_next().is_some() {}
+            self.tick();
+            for notice in std::mem::take(&mut self.notices) {
+                show(Show::Notice(&notice));
+            }
+            let now = clock::now();
+            if now.since(shown) >= SHOW_EVERY || shown > now {
+                shown = now;
+                show(Show::Views(&self.engine.views(now)));
+            }
+            if let Some(deadline) = stopping {
+                if self.engine.in_flight() == 0 || tokio::time::Instant::now() >= deadline {
+                    return Ok(Ended::Stopped);
+                }
+            } else if let Some(ended) = self.has_ended(&until, now) {
+                show(Show::Views(&self.engine.views(now)));
+                return Ok(ended);
+            }
+        }
+    }
+
+    fn news(&mut self, news: News, show: &mut impl FnMut(Show<'_>)) -> Result<(), LiveError> {
+        match news {
+            News::Durable(seq) => self.event(Event::Recorded(seq)),
+            News::Prompts(job, items) => self.event(Event::Prompts(job, items)),
+            News::Ended(attempt, ending) => self.event(Event::Ended(attempt, *ending)),
+            News::Judged(attempt, verdict) => self.event(Event::Judged(attempt, verdict)),
+            News::PartCommitted(part) => self.event(Event::PartCommitted(part)),
+            News::PartsClosed(job) => self.event(Event::PartsClosed(job)),
+            News::Accepted(job) => self.accepted(job),
+            News::DiskFull(trouble) => {
+                show(Show::DiskFull(trouble.as_deref()));
+                self.event(Event::Hold(trouble.is_some()));
+            }
+            News::ResultsBlocked(trouble) => show(Show::ResultsBlocked(trouble.as_deref())),
+            News::Fatal(why) => return Err(LiveError::Fatal(why)),
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, request: Request) {
+        // Whoever asked may have gone away; that is no trouble of ours.
+        match request {
+            Request::Views(reply) => drop(reply.send(self.engine.views(clock::now()))),
+            Request::Change(job, change, reply) => {
+                let known = self.engine.ledger().get(&job).is_some();
+                if known {
+                    self.event(Event::Command(job, change));
+                }
+                // A command for a job that is not known changes nothing.
+                let _ = reply.send(known);
+            }
+            Request::Adopt(job, reply) => {
+                self.adopting.insert(job.id.clone(), reply);
+                self.order(Order::Accept(job));
+            }
+            Request::Flush(job, reply) => self.order(Order::Flush(job, reply)),
+            Request::Stop => {}
+        }
+    }
+
+    fn accepted(&mut self, job: Arc<Job>) {
+        // Rows come through the journal's thread, which is behind this message, so the job is known to
+        // the results' thread before its first row.
+        let _ = self.parts.send(PartsOrder::Add(job.clone(), 0, 0));
+        let reply = self.adopting.remove(&job.id);
+        self.event(Event::Accepted(job));
+        if let Some(reply) = reply {
+            let _ = reply.send(());
+        }
+    }
+
+    fn tick(&mut self) {
+        self.event(Event::Tick);
+    }
+
+    fn event(&mut self, event: Event) {
+        for effect in self.engine.handle(clock::now(), event) {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Record(records) => self.order(Order::Append(records)),
+            Effect::Checkpoint(checkpoint) => self.order(Order::Checkpoint(checkpoint)),
+            Effect::CloseParts(job, state) => self.order(Order::CloseParts(job, state)),
+            Effect::Read(job, items) => drop(self.reads.send((job, items))),
+            Effect::Send(call) => {
+                let (providers, inbox) = (self.providers.clone(), self.inbox.clone());
+                self.calls.spawn(async move {
+                    let ending = providers.call(&call).await;
+                    inbox.send(News::Ended(call.attempt, Box::new(ending)));
+                });
+            }
+            Effect::Judge(attempt, commands, text) => {
+                let inbox = self.inbox.clone();
+                self.calls.spawn(async move {
+                    let verdict = check::command::judge(&commands, &text, COMMAND_TIMEOUT).await;
+                    inbox.send(News::Judged(attempt, verdict));
+                });
+            }
+            Effect::Wake(at) => self.wake = at,
+            Effect::Tell(notice) => self.notices.push(notice),
+        }
+    }
+
+    /// The writer's end is gone only after it has sent word that nothing can be relied on.
+    fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    fn has_ended(&mut self, until: &Until, now: Timestamp) -> Option<Ended> {
+        let is_over =
+            |job: &JobId| self.engine.ledger().get(job).is_none_or(|(_, state)| state.finished_at.is_some());
+        match until {
+            Until::Stopped => return None,
+            Until::Jobs(jobs) if jobs.iter().all(is_over) => return Some(Ended::Done),
+            Until::Idle if self.engine.ledger().jobs().all(|(job, _)| is_over(&job.id)) => {
+                return Some(Ended::Done);
+            }
+            Until::Jobs(_) | Until::Idle => {}
+        }
+        if self.engine.in_flight() > 0 {
+            return None;
+        }
+        let views = self.engine.views(now);
+        let watched = views.into_iter().filter(|view| match until {
+            Until::Jobs(jobs) => jobs.contains(&view.job_id),
+            _ => true,
+        });
+        let mut first_blocked = None;
+        for view in watched.filter(|view| view.finished_at.is_none()) {
+            match blocked(&view) {
+                Some(reason) => drop(first_blocked.get_or_insert((view.job_id.clone(), reason, view))),
+                None => return None,
+            }
+        }
+        first_blocked.map(|(job, waiting, view)| {
+            Ended::Blocked(job, waiting, view.waiting_for.unwrap_or_else(|| waiting.as_str().to_owned()))
+        })
+    }
+}
+
+/// What a job waits for that no passing of time brings.
+fn blocked(view: &JobView) -> Option<Waiting> {
+    let of_a_person =
+        |waiting: &Waiting| matches!(waiting, Waiting::Budget | Waiting::NoRoute | Waiting::Paused);
+    let counts = view.counts;
+    let all = counts.pending + counts.held > 0 && counts.running == 0 && view.waiting.keys().all(of_a_person);
+    if !all {
+        return None;
+    }
+    view.waiting.keys().next().copied().or(Some(Waiting::Paused))
+}
+
+/// The threads around the engine.
+struct Threads {
+    orders: Sender<Order>,
+    reads: Sender<reader::Wanted>,
+    parts: std::sync::mpsc::SyncSender<PartsOrder>,
+    journal: std::thread::JoinHandle<FileStore>,
+    results: std::thread::JoinHandle<()>,
+}
+
+impl Threads {
+    fn start(
+        mut store: FileStore,
+        ledger: &Ledger,
+        parts: Parts,
+        inbox: Inbox,
+    ) -> Result<Threads, LiveError> {
+        let (to_parts, parts_orders) = sync_channel(PARTS_QUEUE);
+        let results = parts::spawn(parts, parts_orders, inbox.clone());
+        feed_again(&mut store, ledger, &to_parts)?;
+        let (reads, wanted) = std::sync::mpsc::channel();
+        reader::spawn(store.reader(), wanted, inbox.clone());
+        let (orders, receiver) = writer::queue();
+        let journal = writer::spawn(store, ledger.globals.seq, receiver, to_parts.clone(), inbox);
+        Ok(Threads { orders, reads, parts: to_parts, journal, results })
+    }
+
+    /// Lets everything written so far reach the disk. Rows that are in no part stay in the journal.
+    fn stop(self) {
+        let Threads { orders, reads, parts, journal, results } = self;
+        let _ = orders.send(Order::Stop);
+        drop((orders, reads, parts));
+        if let Ok(store) = journal.join() {
+            // A store that does not close is found dirty and recovered: nothing is lost by it.
+            let _ = store.close();
+        }
+        let _ = results.join();
+    }
+}
+
+/// Gives the results' thread what the journal holds and no part does.
+fn feed_again(
+    store: &mut FileStore,
+    ledger: &Ledger,
+    parts: &std::sync::mpsc::SyncSender<PartsOrder>,
+) -> Result<(), StoreError> {
+    let mut from = None;
+    for (job, state) in ledger.jobs().filter(|(_, state)| state.finished_at.is_none()) {
+        let _ = parts.send(PartsOrder::Add(job.clone(), state.parts, state.committed_to));
+        from = Some(from.unwrap_or(state.committed_to).min(state.committed_to));
+    }
+    let Some(from) = from else { return Ok(()) };
+    store.replay(from, &mut |seq, record| {
+        let _ = parts.send(PartsOrder::Rows(vec![(seq, record)]));
+    })
+}

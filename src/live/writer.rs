@@ -1,0 +1,164 @@
+//! The journal's thread: takes whatever waits, writes it in one go, syncs once, releases all.
+//!
+//! It is the only thread that writes to the store. Everything reaches it through one queue, so a
+//! checkpoint stands exactly behind the records it sums up, and a job's closing behind its rows.
+//!
+//! Shell.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::inbox::{Inbox, News};
+use super::parts::PartsOrder;
+use crate::job::{Job, JobId};
+use crate::ledger::JobLedger;
+use crate::record::{Checkpoint, Record, Seq};
+use crate::store::{Store, StoreError};
+
+/// Records written with one sync at most.
+const GROUP: usize = 2_000;
+/// How long a full disk is left alone before the write is tried again.
+const DISK_FULL_PAUSE: Duration = Duration::from_secs(2);
+
+/// What the writer is asked to do, in order.
+pub(super) enum Order {
+    /// Append these.
+    Append(Vec<Record>),
+    /// Bring the index up to here.
+    Checkpoint(Box<Checkpoint>),
+    /// Make a staged job's prompts permanent.
+    Accept(Arc<Job>),
+    /// Pass on that a job's last part is due.
+    CloseParts(JobId, Box<JobLedger>),
+    /// Pass on that a job's rows should be readable now.
+    Flush(JobId, tokio::sync::oneshot::Sender<()>),
+    /// Stop when all before it is done.
+    Stop,
+}
+
+/// Runs the writer until told to stop; gives the store back.
+pub(super) fn spawn<S: Store + Send + 'static>(
+    store: S,
+    first: Seq,
+    orders: Receiver<Order>,
+    parts: SyncSender<PartsOrder>,
+    inbox: Inbox,
+) -> JoinHandle<S> {
+    let mut writer = Writer { store, seq: first, parts, inbox, rows: Vec::new() };
+    std::thread::Builder::new()
+        .name("journal".to_owned())
+        .spawn(move || {
+            writer.run(&orders);
+            writer.store
+        })
+        .expect("the system can start a thread")
+}
+
+struct Writer<S> {
+    store: S,
+    seq: Seq,
+    parts: SyncSender<PartsOrder>,
+    inbox: Inbox,
+    /// Records of the present group, to be passed on when they are durable.
+    rows: Vec<(Seq, Record)>,
+}
+
+impl<S: Store> Writer<S> {
+    fn run(&mut self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv() {
+            let mut next = Some(order);
+            // Appends that already wait share one sync; anything else ends the group.
+            while let Some(Order::Append(records)) = next {
+                if !self.append(records) {
+                    return;
+                }
+                next = if self.rows.len() < GROUP { orders.try_recv().ok() } else { None };
+            }
+            if !self.release() {
+                return;
+            }
+            let carried_on = match next {
+                None | Some(Order::Append(_)) => true,
+                Some(Order::Checkpoint(checkpoint)) => self.retry(|store| store.checkpoint(&checkpoint)),
+                Some(Order::Accept(job)) => {
+                    let accepted = self.retry(|store| store.accept(&job));
+                    self.inbox.send(News::Accepted(job));
+                    accepted
+                }
+                Some(Order::CloseParts(job, state)) => self.pass(PartsOrder::Close(job, state)),
+                Some(Order::Flush(job, done)) => self.pass(PartsOrder::Flush(job, done)),
+                Some(Order::Stop) => return,
+            };
+            if !carried_on {
+                return;
+            }
+        }
+    }
+
+    fn append(&mut self, records: Vec<Record>) -> bool {
+        if !self.retry(|store| store.append(&records)) {
+            return false;
+        }
+        for record in records {
+            self.seq += 1;
+            self.rows.push((self.seq, record));
+        }
+        true
+    }
+
+    /// Syncs the group, says so, and passes its rows on.
+    fn release(&mut self) -> bool {
+        if self.rows.is_empty() {
+            return true;
+        }
+        if !self.retry(|store| store.sync().map(drop)) {
+            return false;
+        }
+        self.inbox.send(News::Durable(self.seq));
+        let rows = std::mem::take(&mut self.rows);
+        let rows: Vec<_> = rows.into_iter().filter(|(_, record)| makes_rows(record)).collect();
+        rows.is_empty() || self.pass(PartsOrder::Rows(rows))
+    }
+
+    fn pass(&self, order: PartsOrder) -> bool {
+        self.parts.send(order).is_ok()
+    }
+
+    /// Tries until it works, as long as a full disk is the only trouble; anything else ends the process
+    /// through the driver, because after a failed sync nothing may be believed.
+    fn retry(&mut self, mut action: impl FnMut(&mut S) -> Result<(), StoreError>) -> bool {
+        let mut told = false;
+        loop {
+            match action(&mut self.store) {
+                Ok(()) => {
+                    if told {
+                        self.inbox.send(News::DiskFull(None));
+                    }
+                    return true;
+                }
+                Err(StoreError::DiskFull(message)) => {
+                    if !told {
+                        self.inbox.send(News::DiskFull(Some(message)));
+                    }
+                    told = true;
+                    std::thread::sleep(DISK_FULL_PAUSE);
+                }
+                Err(error) => {
+                    self.inbox.send(News::Fatal(error.to_string()));
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+fn makes_rows(record: &Record) -> bool {
+    matches!(record, Record::Ended(_) | Record::Settled(_))
+}
+
+/// A queue of orders and its end.
+pub(super) fn queue() -> (Sender<Order>, Receiver<Order>) {
+    std::sync::mpsc::channel()
+}

@@ -1,0 +1,103 @@
+//! Tokens into money: what an attempt may cost, probably costs, and did cost.
+//!
+//! Pure.
+
+use crate::attempt::{Answer, CostBasis};
+use crate::catalog::Route;
+use crate::clock::Timestamp;
+use crate::job::Item;
+use crate::money::{Price, Usage, Usd};
+
+/// Output tokens expected where nothing is known, unless the request allows fewer.
+pub const ASSUMED_OUTPUT: u64 = 300;
+
+/// The bill of one attempt, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// What it cost.
+    pub cost: Usd,
+    /// The same tokens in the dearest window.
+    pub list_cost: Usd,
+    /// Where the cost comes from.
+    pub basis: CostBasis,
+    /// Kept in every budget because the bill is not known; zero where it is.
+    pub at_risk: Usd,
+}
+
+impl Bill {
+    /// Nothing was billed.
+    pub const NOTHING: Bill =
+        Bill { cost: Usd::ZERO, list_cost: Usd::ZERO, basis: CostBasis::Computed, at_risk: Usd::ZERO };
+}
+
+/// The most an attempt can cost at any hour; `None` where the price or the output limit is unknown.
+pub fn worst_case(route: &Route, item: &Item) -> Option<Usd> {
+    let table = route.prices.as_ref()?;
+    if table.windows.is_empty() && table.base.is_free() {
+        return Some(Usd::ZERO);
+    }
+    let output = most_output(route, item)?;
+    let input = item.most_input_tokens();
+    let prices = table.windows.iter().map(|window| &window.price).chain([&table.base]);
+    prices.map(|price| price.worst_case(input, output)).max()
+}
+
+/// The most output tokens a request can be billed for.
+fn most_output(route: &Route, item: &Item) -> Option<u64> {
+    match item.max_output {
+        Some(asked) => Some(u64::from(asked)),
+        None => route.max_output.map(|most| most * u64::from(item.choices.max(1))),
+    }
+}
+
+/// Output tokens an attempt probably gives.
+pub fn expected_output(route: &Route, item: &Item) -> u64 {
+    let assumed = ASSUMED_OUTPUT * u64::from(item.choices.max(1));
+    most_output(route, item).map_or(assumed, |most| most.min(assumed))
+}
+
+/// What an attempt probably costs at this hour; `None` where the price is unknown.
+pub fn expected(route: &Route, item: &Item, now: Timestamp) -> Option<Usd> {
+    let (_, price) = route.prices.as_ref()?.at(now);
+    Some(price.cost(&guess(route, item)))
+}
+
+/// The bill of a complete answer, at the price of the hour it was sent in.
+pub fn of_answer(route: &Route, item: &Item, answer: &Answer, sent_at: Timestamp) -> Bill {
+    let Some(table) = &route.prices else {
+        let cost = answer.reported_cost.unwrap_or(Usd::ZERO);
+        let basis = if answer.reported_cost.is_some() { CostBasis::Reported } else { CostBasis::Unpriced };
+        return Bill { cost, list_cost: cost, basis, at_risk: Usd::ZERO };
+    };
+    let (_, price) = table.at(sent_at);
+    let Some(usage) = answer.usage else {
+        let output = (answer.text.len() as u64).div_ceil(4);
+        return estimated(route, item, price, &Usage { output, ..guess(route, item) });
+    };
+    let (cost, basis) = match answer.reported_cost {
+        Some(reported) => (reported, CostBasis::Reported),
+        None if price.is_free() => (Usd::ZERO, CostBasis::Free),
+        None => (price.cost(&usage), CostBasis::Computed),
+    };
+    Bill { cost, list_cost: table.dearest().cost(&usage), basis, at_risk: Usd::ZERO }
+}
+
+/// The bill of a request whose outcome we will never know: a guess, with the worst case kept aside.
+pub fn of_unknown(route: &Route, item: &Item, sent_at: Timestamp) -> Bill {
+    match &route.prices {
+        Some(table) => estimated(route, item, table.at(sent_at).1, &guess(route, item)),
+        None => Bill { basis: CostBasis::Unpriced, ..Bill::NOTHING },
+    }
+}
+
+fn estimated(route: &Route, item: &Item, price: &Price, usage: &Usage) -> Bill {
+    let cost = price.cost(usage);
+    let list_cost = route.prices.as_ref().map_or(cost, |table| table.dearest().cost(usage));
+    let at_risk = worst_case(route, item).unwrap_or(cost).max(cost);
+    let basis = if at_risk == Usd::ZERO { CostBasis::Free } else { CostBasis::Estimated };
+    Bill { cost, list_cost, basis, at_risk }
+}
+
+fn guess(route: &Route, item: &Item) -> Usage {
+    Usage { input: u64::from(item.input_tokens), output: expected_output(route, item), ..Usage::default() }
+}

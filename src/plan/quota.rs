@@ -1,0 +1,410 @@
+//! How much may be sent on a route, and when: requests and tokens per minute, parallel calls.
+//!
+//! Ceilings from config and catalog always hold. Below them limits are learned: what a provider
+//! states in its headers is believed, and parallel calls follow its refusals (halved by one, grown
+//! by one for every round of answers). `Retry-After` is obeyed to the letter.
+//!
+//! Counting is `governor`'s, on the engine's own clock. A bucket of `burst` that refills at
+//! (0.95 × limit − burst) a minute lets no 60-second window hold more than 95% of the limit,
+//! wherever the window starts; the 5% absorb the time a request takes to arrive.
+//!
+//! Pure.
+
+use std::num::NonZeroU32;
+use std::ops::Add;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota as Rate, RateLimiter};
+
+use crate::attempt::RateHints;
+use crate::catalog::Limits;
+use crate::clock::Timestamp;
+
+/// Parallel calls on a route nobody stated a limit for.
+pub const DEFAULT_CONCURRENCY: u32 = 64;
+
+/// Share of a limit that is never used.
+const MARGIN: f64 = 0.05;
+
+/// Longest pause after refusals that named no time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What one route may send.
+pub struct Quota {
+    ceiling: Limits,
+    learned: Limits,
+    requests: Bucket,
+    tokens: Bucket,
+    input: Bucket,
+    output: Bucket,
+    clock: EngineClock,
+    parallel: f64,
+    in_flight: u32,
+    paused_until: Timestamp,
+    refusals_in_a_row: u32,
+    last_cut: Timestamp,
+}
+
+/// Why a quota does not admit a request now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// When to ask again; `None` where an answer in flight has to come first.
+    pub until: Option<Timestamp>,
+}
+
+impl Quota {
+    /// Under the given ceilings, with nothing used yet.
+    pub fn new(ceiling: Limits, now: Timestamp) -> Quota {
+        let clock = EngineClock::at(now);
+        let mut quota = Quota {
+            ceiling,
+            learned: Limits::default(),
+            requests: Bucket::default(),
+            tokens: Bucket::default(),
+            input: Bucket::default(),
+            output: Bucket::default(),
+            clock,
+            parallel: f64::from(ceiling.concurrency.unwrap_or(DEFAULT_CONCURRENCY)),
+            in_flight: 0,
+            paused_until: Timestamp::default(),
+            refusals_in_a_row: 0,
+            last_cut: Timestamp::default(),
+        };
+        quota.apply_limits();
+        quota
+    }
+
+    /// For an account: limits where they are stated, and no ceiling on parallel calls of its own.
+    pub fn unlimited_unless(ceiling: Limits, now: Timestamp) -> Quota {
+        Quota::new(Limits { concurrency: ceiling.concurrency.or(Some(u32::MAX)), ..ceiling }, now)
+    }
+
+    /// Takes room for one request of `input` and `output` tokens, or says why there is none.
+    pub fn take(&mut self, now: Timestamp, input: u64, output: u64) -> Result<(), Busy> {
+        self.room(now)?;
+        self.clock.set(now);
+        // Tokens first: they refuse more often, and what an earlier bucket gave is not given back.
+        self.tokens.take(&self.clock, input + output)?;
+        self.input.take(&self.clock, input)?;
+        self.output.take(&self.clock, output)?;
+        self.requests.take(&self.clock, 1)?;
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    /// Whether one more call may be in flight at all.
+    pub fn room(&self, now: Timestamp) -> Result<(), Busy> {
+        if now < self.paused_until {
+            return Err(Busy { until: Some(self.paused_until) });
+        }
+        if self.in_flight >= self.concurrency() {
+            return Err(Busy { until: None });
+        }
+        Ok(())
+    }
+
+    /// Parallel calls allowed at present.
+    pub fn concurrency(&self) -> u32 {
+        (self.parallel as u32).max(1)
+    }
+
+    /// Calls in flight.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// A call that took room has ended, whatever came of it.
+    pub fn release(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// An answer came: the pace is right, so allow a little more.
+    pub fn answered(&mut self) {
+        self.refusals_in_a_row = 0;
+        let most = f64::from(self.ceiling.concurrency.unwrap_or(DEFAULT_CONCURRENCY));
+        self.parallel = (self.parallel + 1.0 / self.parallel).min(most);
+    }
+
+    /// The provider refused for its rate or its load, and may have said for how long.
+    pub fn refused(&mut self, now: Timestamp, retry_after: Option<Duration>) {
+        self.refusals_in_a_row += 1;
+        // Calls sent at the old pace are refused together; they are one lesson.
+        if now.since(self.last_cut) >= Duration::from_secs(1) {
+            self.parallel = (self.parallel / 2.0).max(1.0);
+            self.last_cut = now;
+        }
+        let unstated = Duration::from_millis(500) * 2u32.pow(self.refusals_in_a_row.min(7));
+        let pause = retry_after.unwrap_or(unstated.min(LONGEST_PAUSE));
+        self.paused_until = self.paused_until.max(now + pause);
+    }
+
+    /// Believes what the provider says its limits are.
+    pub fn learn(&mut self, hints: &RateHints) {
+        let learned = Limits { rpm: hints.limit_requests, tpm: hints.limit_tokens, ..Limits::default() };
+        let changed = |new: Option<u64>, old: Option<u64>| new.is_some() && new != old;
+        if changed(learned.rpm, self.learned.rpm) || changed(learned.tpm, self.learned.tpm) {
+            self.learned.rpm = learned.rpm.or(self.learned.rpm);
+            self.learned.tpm = learned.tpm.or(self.learned.tpm);
+            self.apply_limits();
+        }
+    }
+
+    /// Until when nothing is sent, where a refusal said so.
+    pub fn paused_until(&self) -> Timestamp {
+        self.paused_until
+    }
+
+    /// When time alone makes room again; [`Timestamp::MAX`] where only an answer does.
+    pub fn opens_at(&self, now: Timestamp) -> Timestamp {
+        let buckets = [&self.requests, &self.tokens, &self.input, &self.output];
+        let refilled = buckets.into_iter().map(|bucket| bucket.refused_until).max();
+        let opens = self.paused_until.max(refilled.unwrap_or_default());
+        if opens > now { opens } else { Timestamp::MAX }
+    }
+
+    /// Forgets pauses and refills: the clock was set back, so their times mean nothing.
+    pub fn restart(&mut self, now: Timestamp) {
+        self.clock = EngineClock::at(now);
+        self.paused_until = self.paused_until.min(now + LONGEST_PAUSE);
+        self.last_cut = self.last_cut.min(now);
+        for bucket in [&mut self.requests, &mut self.tokens, &mut self.input, &mut self.output] {
+            bucket.set(None, &self.clock);
+        }
+        self.apply_limits();
+    }
+
+    fn apply_limits(&mut self) {
+        let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        self.requests.set(lower(self.ceiling.rpm, self.learned.rpm), &self.clock);
+        self.tokens.set(lower(self.ceiling.tpm, self.learned.tpm), &self.clock);
+        self.input.set(lower(self.ceiling.input_tpm, self.learned.input_tpm), &self.clock);
+        self.output.set(lower(self.ceiling.output_tpm, self.learned.output_tpm), &self.clock);
+    }
+}
+
+/// One per-minute limit.
+#[derive(Default)]
+struct Bucket {
+    limit: Option<u64>,
+    burst: u32,
+    limiter: Option<RateLimiter<NotKeyed, InMemoryState, EngineClock, NoOpMiddleware<EngineInstant>>>,
+    refused_until: Timestamp,
+}
+
+impl Bucket {
+    fn set(&mut self, limit: Option<u64>, clock: &EngineClock) {
+        if limit == self.limit {
+            return;
+        }
+        let learned_late = self.limiter.is_some() || self.limit.is_some();
+        self.limit = limit;
+        self.refused_until = Timestamp::default();
+        self.burst = limit.map_or(0, |limit| u32::try_from(limit / 20).unwrap_or(u32::MAX).max(1));
+        self.rebuild(clock, learned_late);
+    }
+
+    /// A new limiter knows nothing of what the old one let through, so it starts empty.
+    fn rebuild(&mut self, clock: &EngineClock, start_empty: bool) {
+        self.limiter = self.limit.map(|limit| {
+            let burst = NonZeroU32::new(self.burst).expect("a burst is at least one");
+            let limiter = RateLimiter::direct_with_clock(rate(limit, burst), clock.clone());
+            if start_empty {
+                let _ = limiter.check_n(burst);
+            }
+            limiter
+        });
+    }
+
+    fn take(&mut self, clock: &EngineClock, n: u64) -> Result<(), Busy> {
+        let Some(limit) = self.limit else { return Ok(()) };
+        // A request larger than the whole limit can only be tried alone.
+        let n = u32::try_from(n.min(limit)).unwrap_or(u32::MAX);
+        let Some(n) = NonZeroU32::new(n) else { return Ok(()) };
+        if clock.timestamp() < self.refused_until {
+            return Err(Busy { until: Some(self.refused_until) });
+        }
+        if n.get() > self.burst {
+            self.burst = n.get();
+            self.rebuild(clock, true);
+        }
+        let limiter = self.limiter.as_ref().expect("a limit has a limiter");
+        match limiter.check_n(n) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => {
+                let wait = not_until.wait_time_from(clock.now()) + Duration::from_micros(1);
+                self.refused_until = clock.timestamp() + wait;
+                Err(Busy { until: Some(self.refused_until) })
+            }
+            Err(_) => unreachable!("the burst was grown to hold the request"),
+        }
+    }
+}
+
+/// At most 95% of `limit` in any minute, `burst` of them at once.
+fn rate(limit: u64, burst: NonZeroU32) -> Rate {
+    let usable = limit as f64 * (1.0 - MARGIN);
+    let per_minute = (usable - f64::from(burst.get())).max(limit as f64 / 2.0);
+    // A burst of one may stand at both ends of a minute, so small limits refill a little slower still.
+    let period = if burst.get() == 1 { 60.0 * (1.0 + MARGIN) / limit as f64 } else { 60.0 / per_minute };
+    let period = Duration::from_secs_f64(period).max(Duration::from_nanos(1));
+    Rate::with_period(period).expect("a period is never zero").allow_burst(burst)
+}
+
+/// The engine's time as `governor` reads it; set before every question.
+#[derive(Clone, Debug)]
+struct EngineClock(Arc<AtomicI64>);
+
+impl EngineClock {
+    fn at(now: Timestamp) -> EngineClock {
+        EngineClock(Arc::new(AtomicI64::new(now.micros())))
+    }
+
+    fn set(&self, now: Timestamp) {
+        self.0.store(now.micros(), Ordering::Relaxed);
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Clock for EngineClock {
+    type Instant = EngineInstant;
+
+    fn now(&self) -> EngineInstant {
+        EngineInstant(self.0.load(Ordering::Relaxed).max(0).unsigned_abs() * 1_000)
+    }
+}
+
+/// Nanoseconds since 1970-01-01.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct EngineInstant(u64);
+
+impl Add<Nanos> for EngineInstant {
+    type Output = EngineInstant;
+
+    fn add(self, nanos: Nanos) -> EngineInstant {
+        EngineInstant(self.0.saturating_add(nanos.as_u64()))
+    }
+}
+
+impl Reference for EngineInstant {
+    fn duration_since(&self, earlier: EngineInstant) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, duration: Nanos) -> EngineInstant {
+        EngineInstant(self.0.saturating_sub(duration.as_u64()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
+
+    fn rpm(limit: u64) -> Quota {
+        Quota::new(Limits { rpm: Some(limit), concurrency: Some(1_000_000), ..Limits::default() }, START)
+    }
+
+    /// Sends as fast as the quota lets it and returns the most that any 60 seconds held.
+    fn fullest_minute(quota: &mut Quota, tokens: u64, seconds: u64, step: Duration) -> u64 {
+        let (mut now, mut window, mut most) = (START, VecDeque::new(), 0);
+        while now < START + Duration::from_secs(seconds) {
+            while quota.take(now, tokens, 0).is_ok() {
+                window.push_back(now);
+                quota.release();
+            }
+            while window.front().is_some_and(|&sent| now.since(sent) >= Duration::from_secs(60)) {
+                window.pop_front();
+            }
+            most = most.max(window.len() as u64);
+            now = now + step;
+        }
+        most
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn no_minute_holds_more_requests_than_the_limit(limit in 1u64..5_000, step_ms in 1u64..3_000) {
+            let most = fullest_minute(&mut rpm(limit), 1, 200, Duration::from_millis(step_ms));
+            prop_assert!(most <= limit, "{most} of {limit}");
+            prop_assert!(most >= 1);
+        }
+
+        #[test]
+        fn no_minute_holds_more_tokens_than_the_limit(limit in 1_000u64..1_000_000, tokens in 1u64..900) {
+            let limits = Limits { tpm: Some(limit), concurrency: Some(1_000_000), ..Limits::default() };
+            let most = fullest_minute(&mut Quota::new(limits, START), tokens, 130, Duration::from_millis(50));
+            prop_assert!(most * tokens <= limit);
+        }
+    }
+
+    #[test]
+    fn most_of_a_limit_is_used() {
+        assert!(fullest_minute(&mut rpm(1_000), 1, 300, Duration::from_millis(10)) >= 880);
+    }
+
+    #[test]
+    fn a_stated_limit_is_believed_and_the_ceiling_still_holds() {
+        let mut quota = rpm(1_000);
+        quota.learn(&RateHints { limit_requests: Some(60), ..RateHints::default() });
+        assert!(fullest_minute(&mut quota, 1, 130, Duration::from_millis(10)) <= 60);
+        let mut quota = rpm(60);
+        quota.learn(&RateHints { limit_requests: Some(1_000), ..RateHints::default() });
+        assert!(fullest_minute(&mut quota, 1, 130, Duration::from_millis(10)) <= 60);
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_to_the_letter() {
+        let mut quota = rpm(1_000);
+        quota.refused(START, Some(Duration::from_secs(90)));
+        let open = START + Duration::from_secs(90);
+        assert_eq!(quota.take(open - Duration::from_micros(1), 1, 1), Err(Busy { until: Some(open) }));
+        assert_eq!(quota.take(open, 1, 1), Ok(()));
+    }
+
+    #[test]
+    fn refusals_halve_the_parallel_calls_once_a_second_and_answers_bring_them_back() {
+        let limits = Limits { concurrency: Some(64), ..Limits::default() };
+        let mut quota = Quota::new(limits, START);
+        for _ in 0..10 {
+            quota.refused(START, None);
+        }
+        assert_eq!(quota.concurrency(), 32);
+        for _ in 0..64 * 64 {
+            quota.answered();
+        }
+        assert_eq!(quota.concurrency(), 64);
+    }
+
+    #[test]
+    fn parallel_calls_stay_under_the_ceiling() {
+        let mut quota = Quota::new(Limits { concurrency: Some(2), ..Limits::default() }, START);
+        assert!(quota.take(START, 1, 1).is_ok() && quota.take(START, 1, 1).is_ok());
+        assert_eq!(quota.take(START, 1, 1), Err(Busy { until: None }));
+        quota.release();
+        assert!(quota.take(START, 1, 1).is_ok());
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_stop_the_quota() {
+        let mut quota = rpm(60);
+        while quota.take(START, 1, 1).is_ok() {}
+        let earlier = START - Duration::from_secs(1_000_000);
+        quota.restart(earlier);
+        assert!(quota.take(earlier + Duration::from_secs(5), 1, 1).is_ok());
+    }
+}

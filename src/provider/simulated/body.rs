@@ -1,0 +1,310 @@
+//! A request body → the few facts a simulated model answers from.
+//!
+//! Nothing is unescaped or copied: the prompt is counted and hashed as the JSON text it stands in,
+//! because the simulator has to cost next to nothing beside what is measured with it.
+//!
+//! Pure. Reads the OpenAI formats; see [`crate::job::Wire`].
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::Wanted;
+use super::chance::hash;
+use crate::job::Wire;
+
+/// What a body asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked<'a> {
+    /// The model, as it is named there.
+    pub model: Cow<'a, str>,
+    /// The prompt.
+    pub prompt: Prompt,
+    /// Output tokens it allows for each choice.
+    pub max_output: Option<u64>,
+    /// Answers asked for.
+    pub choices: u16,
+    /// The kind of answer.
+    pub wanted: Wanted<'a>,
+    /// Embeddings as base64 instead of numbers.
+    pub base64: bool,
+}
+
+/// What a simulated model knows of a prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// The same for the same prompt, whichever model is asked.
+    pub hash: u64,
+    /// Its tokens, by the simulator's own count.
+    pub input_tokens: u64,
+}
+
+/// A body as small as the simulator needs it; what it does not name is skipped.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default)]
+    model: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    instructions: Option<&'a RawValue>,
+    #[serde(default)]
+    max_tokens: Option<u64>,
+    #[serde(default)]
+    max_completion_tokens: Option<u64>,
+    #[serde(default)]
+    max_output_tokens: Option<u64>,
+    #[serde(default)]
+    n: Option<u16>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(borrow, default)]
+    response_format: Option<Format<'a>>,
+    #[serde(borrow, default)]
+    text: Option<TextOptions<'a>>,
+    #[serde(default)]
+    dimensions: Option<u32>,
+    #[serde(borrow, default)]
+    encoding_format: Option<&'a str>,
+}
+
+/// `text` of a Responses request.
+#[derive(Deserialize)]
+struct TextOptions<'a> {
+    #[serde(borrow, default)]
+    format: Option<Format<'a>>,
+}
+
+/// `response_format`, and `text.format`, which has the schema one level higher.
+#[derive(Deserialize)]
+struct Format<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    json_schema: Option<NamedSchema<'a>>,
+    #[serde(borrow, default)]
+    schema: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct NamedSchema<'a> {
+    #[serde(borrow, default)]
+    schema: Option<&'a RawValue>,
+}
+
+/// Dimensions of an embedding that asks for none.
+const DIMENSIONS: u32 = 64;
+/// More than any real model gives.
+const MAX_DIMENSIONS: u32 = 8_192;
+/// The most inputs that OpenAI takes in one embeddings request.
+const MAX_INPUTS: usize = 2_048;
+/// The most choices that OpenAI gives.
+const MAX_CHOICES: u16 = 128;
+
+/// Reads a body; the error is the message a client gets.
+pub fn read(wire: Wire, json: &[u8]) -> Result<Asked<'_>, String> {
+    let fields: Fields = serde_json::from_slice(json).map_err(|e| format!("cannot read the body: {e}"))?;
+    if fields.stream == Some(true) {
+        return Err("the simulator does not stream; leave out `stream`".to_owned());
+    }
+    match wire {
+        Wire::Chat => chat(fields),
+        Wire::Responses => responses(fields),
+        Wire::Embeddings => embeddings(fields),
+        Wire::Messages | Wire::GenerateContent => {
+            Err("the simulator speaks only OpenAI's formats".to_owned())
+        }
+    }
+}
+
+fn chat(fields: Fields<'_>) -> Result<Asked<'_>, String> {
+    let messages = fields.messages.ok_or("`messages` is missing")?.get();
+    if !messages.starts_with('[') || messages[1..].trim_start().starts_with(']') {
+        return Err("`messages` must be a list with at least one message".to_owned());
+    }
+    Ok(Asked {
+        wanted: wanted(fields.response_format, &[messages]),
+        prompt: prompt(&[messages]),
+        max_output: fields.max_completion_tokens.or(fields.max_tokens),
+        choices: fields.n.unwrap_or(1).clamp(1, MAX_CHOICES),
+        model: fields.model.ok_or("`model` is missing")?,
+        base64: false,
+    })
+}
+
+fn responses(fields: Fields<'_>) -> Result<Asked<'_>, String> {
+    let input = fields.input.ok_or("`input` is missing")?.get();
+    let parts = [input, fields.instructions.map_or("", RawValue::get)];
+    Ok(Asked {
+        wanted: wanted(fields.text.and_then(|text| text.format), &parts),
+        prompt: prompt(&parts),
+        max_output: fields.max_output_tokens,
+        choices: 1,
+        model: fields.model.ok_or("`model` is missing")?,
+        base64: false,
+    })
+}
+
+fn embeddings(fields: Fields<'_>) -> Result<Asked<'_>, String> {
+    let input = fields.input.ok_or("`input` is missing")?.get();
+    let (count, tokens) = inputs(input)?;
+    let mut prompt = prompt(&[input]);
+    prompt.input_tokens = tokens.unwrap_or(prompt.input_tokens);
+    Ok(Asked {
+        prompt,
+        max_output: Some(0),
+        choices: 1,
+        wanted: Wanted::Vectors {
+            count,
+            dimensions: fields.dimensions.unwrap_or(DIMENSIONS).clamp(1, MAX_DIMENSIONS),
+        },
+        base64: fields.encoding_format == Some("base64"),
+        model: fields.model.ok_or("`model` is missing")?,
+    })
+}
+
+/// How many texts `input` holds and, where they are given as token numbers, how many tokens.
+fn inputs(input: &str) -> Result<(usize, Option<u64>), String> {
+    if !input.starts_with('[') {
+        return Ok((1, None));
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(input).map_err(|e| format!("`input`: {e}"))?;
+    let numbers = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
+    match items.first() {
+        None => Err("`input` must not be empty".to_owned()),
+        Some(first) if numbers(first.get()) => Ok((1, Some(items.len() as u64))),
+        Some(_) if items.len() > MAX_INPUTS => Err(format!("`input` has more than {MAX_INPUTS} texts")),
+        Some(_) => Ok((items.len(), None)),
+    }
+}
+
+fn wanted<'a>(format: Option<Format<'a>>, parts: &[&'a str]) -> Wanted<'a> {
+    let schema = |format: &Format<'a>| format.schema.or_else(|| format.json_schema.as_ref()?.schema);
+    match format {
+        Some(format) if format.kind == "json_schema" => {
+            schema(&format).map_or(Wanted::JsonObject, |schema| Wanted::Schema(schema.get()))
+        }
+        Some(format) if format.kind == "json_object" => Wanted::JsonObject,
+        _ => parts.iter().find_map(|text| choices(text)).map_or(Wanted::Text, Wanted::Choice),
+    }
+}
+
+/// What follows `one of:` in a prompt, to the end of its line, sentence or text.
+fn choices(json: &str) -> Option<&str> {
+    const MARK: &[u8] = b"one of:";
+    // Looking for the rare colon first is several times as fast as comparing at every place.
+    let colons = json.bytes().enumerate().filter(|&(_, byte)| byte == b':').map(|(at, _)| at);
+    let mut marks = colons.filter(|&at| {
+        let start = (at + 1).saturating_sub(MARK.len());
+        json.as_bytes()[start..=at].eq_ignore_ascii_case(MARK)
+    });
+    let rest = &json[marks.next()? + 1..];
+    let bytes = rest.as_bytes();
+    let ends = |at: usize| match bytes[at] {
+        b'.' | b';' | b')' | b']' => true,
+        b'"' => at == 0 || bytes[at - 1] != b'\\',
+        b'\\' => bytes.get(at + 1) != Some(&b'"'),
+        _ => false,
+    };
+    let end = (0..bytes.len()).find(|&at| ends(at)).unwrap_or(bytes.len());
+    let list = &rest[..end];
+    list.bytes().any(|byte| byte.is_ascii_alphanumeric()).then_some(list)
+}
+
+/// Four characters of JSON text to a token, and a few for the frame of each part.
+fn prompt(parts: &[&str]) -> Prompt {
+    let mut prompt = Prompt::default();
+    for part in parts {
+        prompt.hash = prompt.hash.rotate_left(7) ^ hash(part.as_bytes());
+        prompt.input_tokens += part.len() as u64 / 4;
+    }
+    prompt.input_tokens += 3;
+    prompt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat_body(rest: &str) -> String {
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{rest}}}"#)
+    }
+
+    #[test]
+    fn the_kind_of_answer_is_found() {
+        let schema =
+            r#","response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"a": 1}}}"#;
+        let cases = [
+            ("", Wanted::Text),
+            (r#","response_format":{"type":"json_object"}"#, Wanted::JsonObject),
+            (r#","response_format":{"type":"text"}"#, Wanted::Text),
+            (schema, Wanted::Schema(r#"{"a": 1}"#)),
+        ];
+        for (rest, wanted) in cases {
+            assert_eq!(read(Wire::Chat, chat_body(rest).as_bytes()).unwrap().wanted, wanted);
+        }
+        let body =
+            br#"{"model":"m","input":"hi","text":{"format":{"type":"json_schema","name":"x","schema":{}}}}"#;
+        assert_eq!(read(Wire::Responses, body).unwrap().wanted, Wanted::Schema("{}"));
+    }
+
+    #[test]
+    fn choices_end_with_their_sentence_line_or_text() {
+        let cases = [
+            (r#""Answer with One Of: pos, neg. Thanks""#, Some(" pos, neg")),
+            (r#""one of: pos, neg\nText: x""#, Some(" pos, neg")),
+            (r#""one of: \"pos\", \"neg\"""#, Some(r#" \"pos\", \"neg\""#)),
+            (r#""say: one of: a|b""#, Some(" a|b")),
+            (r#""one of:""#, None),
+            (r#""none: of""#, None),
+        ];
+        for (json, found) in cases {
+            assert_eq!(choices(json), found, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_is_the_same_for_every_model_and_limit() {
+        let a = read(Wire::Chat, br#"{"model":"a","messages":["x"],"max_tokens":5}"#).unwrap();
+        let b = read(Wire::Chat, br#"{"messages":["x"],"model":"b"}"#).unwrap();
+        let c = read(Wire::Chat, br#"{"messages":["y"],"model":"b"}"#).unwrap();
+        assert_eq!(a.prompt, b.prompt);
+        assert_ne!(b.prompt.hash, c.prompt.hash);
+        assert_eq!((a.max_output, b.max_output), (Some(5), None));
+    }
+
+    #[test]
+    fn embeddings_count_texts_and_tokens() {
+        let cases = [
+            (r#""one text""#, 1, 3 + 10 / 4),
+            (r#"["one","two"]"#, 2, 3 + 13 / 4),
+            ("[1,2,3]", 1, 3),
+            ("[[1,2],[3]]", 2, 3 + 11 / 4),
+        ];
+        for (input, count, tokens) in cases {
+            let body = format!(r#"{{"model":"m","input":{input},"encoding_format":"base64"}}"#);
+            let asked = read(Wire::Embeddings, body.as_bytes()).unwrap();
+            assert_eq!(asked.wanted, Wanted::Vectors { count, dimensions: DIMENSIONS }, "{input}");
+            assert_eq!((asked.prompt.input_tokens, asked.base64), (tokens, true), "{input}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_said() {
+        let cases = [
+            ("{", "cannot read the body"),
+            ("[]", "is missing"),
+            (r#"{"model":"m"}"#, "`messages` is missing"),
+            (r#"{"model":"m","messages":[ ]}"#, "at least one message"),
+            (r#"{"messages":[1]}"#, "`model` is missing"),
+            (r#"{"model":"m","messages":[1],"stream":true}"#, "does not stream"),
+        ];
+        for (body, message) in cases {
+            let error = read(Wire::Chat, body.as_bytes()).unwrap_err();
+            assert!(error.contains(message), "{body}: {error}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Tonight, played in a moment: what a job would cost and when it would be done.
+//!
+//! The forecast comes from the very engine that will spend the money, driven by [`night`] with a
+//! simulated provider whose prices, limits and context windows are those of the routes. Pass rates,
+//! latencies and answer lengths are assumptions, and are labelled so.
+//!
+//! Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::attempt::ItemStatus;
+use crate::catalog::Route;
+use crate::check::Check;
+use crate::clock::Timestamp;
+use crate::job::{Item, Job, JobOptions};
+use crate::money::{Price, Usd};
+use crate::provider::simulated::{self, Config, Model, Simulated};
+use crate::view::{JobView, Waiting};
+
+pub mod night;
+
+use night::{Night, NoRows};
+
+/// What is assumed of every model until something is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assumptions {
+    /// Share of answers that pass the check.
+    pub pass_rate: f64,
+    /// Median time of an answer.
+    pub latency: Duration,
+    /// Output tokens of an answer, on average.
+    pub output_tokens: u64,
+    /// Of the simulator's chances.
+    pub seed: u64,
+}
+
+impl Default for Assumptions {
+    fn default() -> Assumptions {
+        Assumptions {
+            pass_rate: 0.96,
+            latency: Duration::from_secs(2),
+            output_tokens: crate::plan::price::ASSUMED_OUTPUT,
+            seed: 1,
+        }
+    }
+}
+
+/// How the night went.
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    /// The job as it stood at the end.
+    pub view: JobView,
+    /// What it cost.
+    pub cost: Usd,
+    /// When it was over; `None` where it could not go on.
+    pub finished_at: Option<Timestamp>,
+    /// What it waits for, where it could not go on.
+    pub stuck: Option<(Waiting, String)>,
+    /// Items by how they ended.
+    pub ended: BTreeMap<ItemStatus, u32>,
+}
+
+/// Plays a job from `now` on, for at most a month.
+pub fn rehearse(
+    job: &Job,
+    items: Vec<Arc<Item>>,
+    routes: &[Arc<Route>],
+    assumed: &Assumptions,
+    now: Timestamp,
+) -> Rehearsal {
+    let provider = Simulated::new(Config {
+        seed: assumed.seed,
+        models: routes.iter().map(|route| model(route, assumed)).collect(),
+        plain_answers: true,
+        keep_log: false,
+        ..Config::default()
+    });
+    let job = Arc::new(Job { options: plain_check(&job.options), ..job.clone() });
+    let items = items.into_iter().map(plain_item).collect();
+    let mut night = Night::new(routes.to_vec(), provider, NoRows, now);
+    night.submit(job.clone(), items).expect("no power cut was asked for");
+    night.run_until(now + Duration::from_secs(31 * 86_400)).expect("no power cut was asked for");
+    summary(&mut night, &job)
+}
+
+fn summary(night: &mut Night<NoRows>, job: &Job) -> Rehearsal {
+    let end = night.now();
+    let views = night.engine.views(end);
+    let view = views.into_iter().find(|view| view.job_id == job.id).expect("the job was submitted");
+    let (_, state) = night.engine.ledger().get(&job.id).expect("the job was submitted");
+    let counts = state.counts();
+    let stuck = view.waiting.keys().next().filter(|_| state.finished_at.is_none());
+    let stuck = stuck.map(|&waiting| (waiting, view.waiting_for.clone().unwrap_or_default()));
+    Rehearsal {
+        cost: state.shown_cost(),
+        finished_at: state.finished_at,
+        stuck,
+        ended: BTreeMap::from([
+            (ItemStatus::Succeeded, counts.succeeded),
+            (ItemStatus::Failed, counts.failed),
+            (ItemStatus::Expired, counts.expired),
+            (ItemStatus::Cancelled, counts.cancelled),
+        ]),
+        view,
+    }
+}
+
+/// A route as the simulator plays it.
+fn model(route: &Route, assumed: &Assumptions) -> Model {
+    let price = route.prices.as_ref().map_or_else(Price::default, |table| table.base);
+    Model {
+        pass_rate: assumed.pass_rate,
+        latency: assumed.latency,
+        output: assumed.output_tokens,
+        context: route.context,
+        max_output: route.max_output,
+        limits: simulated::Limits {
+            rpm: route.limits.rpm,
+            tpm: route.limits.tpm,
+            concurrency: route.limits.concurrency,
+        },
+        ..Model::new(&*route.name, price)
+    }
+}
+
+/// The simulator's plain answers pass or fail by chance, so any check is replaced by one that sees it.
+fn plain_check(options: &JobOptions) -> JobOptions {
+    let check = options.check.as_ref().map(|_| Check::Contains("pass".to_owned()));
+    JobOptions { check, ..options.clone() }
+}
+
+fn plain_item(item: Arc<Item>) -> Arc<Item> {
+    match &item.options {
+        Some(options) if options.check.is_some() => {
+            let mut options = options.clone();
+            options.check = Some(Check::Contains("pass".to_owned()));
+            Arc::new(Item { options: Some(options), ..(*item).clone() })
+        }
+        _ => item,
+    }
+}

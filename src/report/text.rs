@@ -1,0 +1,154 @@
+//! Numbers, durations and other people's words, as a terminal may show them.
+//!
+//! Everything a user or a provider supplied passes [`line()`] or [`block()`] before it is printed: an
+//! answer must not move the cursor, hide text or reverse its order.
+//!
+//! Pure.
+
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// On one line, with nothing a terminal would act on.
+pub fn line(text: &str) -> String {
+    escape(text, false)
+}
+
+/// As [`line()`], but line breaks stay, each line behind `indent`.
+pub fn block(text: &str, indent: &str) -> String {
+    let lines = text.lines().map(|text| format!("{indent}{}\n", escape(text, true)));
+    lines.collect()
+}
+
+fn escape(text: &str, keep_tabs: bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\t' if keep_tabs => shown.push_str("    "),
+            '\n' | '\r' | '\t' => shown.extend(char.escape_default()),
+            char if is_unsafe(char) => shown.extend(char.escape_unicode()),
+            char => shown.push(char),
+        }
+    }
+    shown
+}
+
+/// C0, C1 and DEL; marks that change the direction or break the line of what follows.
+fn is_unsafe(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// With separators: `20,000`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// `45s`, `52m`, `7h08m`, `2d03h`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, minutes) => format!("{hours}h{minutes:02}m"),
+        (days, hours, _) => format!("{days}d{hours:02}h"),
+    }
+}
+
+/// `85ms`, `1.9s`, `52m`.
+pub fn latency(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        1_000..100_000 => format!("{:.1}s", ms as f64 / 1e3),
+        _ => span(Duration::from_millis(ms)),
+    }
+}
+
+/// `812 bytes`, `18.2 MB`.
+pub fn size(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// Share of a whole, never rounded up to all of it: `99.9%`.
+pub fn percent(part: u64, whole: u64) -> String {
+    if part == whole && whole > 0 {
+        return "100%".to_owned();
+    }
+    let tenths = u128::from(part) * 1_000 / u128::from(whole.max(1));
+    format!("{}.{}%", tenths / 10, tenths % 10)
+}
+
+/// `schema_mismatch 14 · content_filter 5`, most frequent first.
+pub fn reasons<'a>(counts: impl IntoIterator<Item = (&'a String, &'a u64)>) -> String {
+    let mut counts: Vec<(&String, &u64)> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+    let words: Vec<String> = counts.iter().map(|(reason, n)| format!("{reason} {}", count(**n))).collect();
+    words.join(" · ")
+}
+
+/// A table without lines; columns from `numbers` on are aligned to the right.
+pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, numbers: usize) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if !header.is_empty() {
+        table.set_header(header.to_vec());
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    let last = table.column_count().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index == last { 0 } else { 2 }));
+        if index >= numbers {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_reaches_the_terminal_that_it_would_act_on() {
+        for (text, shown) in [
+            ("plain — ünïcode 日本", "plain — ünïcode 日本"),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("a\u{9b}b\u{7f}", "a\\u{9b}b\\u{7f}"),
+            ("\u{202e}gpj.exe", "\\u{202e}gpj.exe"),
+            ("two\nlines\r\0", "two\\nlines\\r\\u{0}"),
+        ] {
+            assert_eq!(line(text), shown);
+        }
+        assert_eq!(block("a\tb\n\u{1b}c", "  "), "  a    b\n  \\u{1b}c\n");
+    }
+
+    #[test]
+    fn numbers_are_short_and_never_flatter() {
+        assert_eq!(
+            [0, 999, 1_000, 20_000, 1_234_567].map(count),
+            ["0", "999", "1,000", "20,000", "1,234,567"]
+        );
+        assert_eq!(
+            [(19_999, 20_000), (20_000, 20_000), (0, 0)].map(|(a, b)| percent(a, b)),
+            ["99.9%", "100%", "0.0%"]
+        );
+        let spans = [45, 3_120, 25_680, 183_600].map(|seconds| span(Duration::from_secs(seconds)));
+        assert_eq!(spans, ["45s", "52m", "7h08m", "2d03h"]);
+        assert_eq!([812, 1_500, 18_200_000].map(size), ["812 bytes", "1.5 kB", "18.2 MB"]);
+        assert_eq!([85, 1_940, 250_000].map(latency), ["85ms", "1.9s", "4m"]);
+    }
+}

@@ -1,0 +1,10 @@
+//! The real binary and the public interface, whole.
+//!
+//! Run them with `tests/run`, which installs the readers that some of them judge by.
+
+/// Verbs, flags, streams and exit codes of the binary.
+mod cli;
+/// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.
+mod nights;
+/// What more than one of the others needs.
+mod support;
