@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Notice;
 use crate::attempt::{Ending, Outcome, RefusalKind};
-use crate::catalog::Route;
+use crate::catalog::{Limits, Route};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item};
 use crate::plan::health::Account;
@@ -66,7 +66,9 @@ impl Lanes {
                 self.accounts.len() - 1
             });
             self.by_name.insert(route.name.clone(), self.lanes.len());
-            let quota = Quota::new(route.limits, now);
+            // Who states how many calls an account takes at once has said what its routes take, too.
+            let concurrency = route.limits.concurrency.or(route.account_limits.concurrency);
+            let quota = Quota::new(Limits { concurrency, ..route.limits }, now);
             let ready = VecDeque::new();
             self.lanes.push(Lane { route, account, quota, dead: None, ready, ahead: 0, sends: (0, 0, 0) });
         }
