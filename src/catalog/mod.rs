@@ -28,8 +28,9 @@ mod table;
 pub mod words;
 
 use calendar::Calendar;
+use endpoint::Secret;
 use model::Model;
-use provider::Provider;
+use provider::{Key, Provider};
 
 /// All providers and models we know of, with the user's settings over them.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +73,14 @@ impl Catalog {
     /// A listed model by its full name.
     pub fn model(&self, full_name: &str) -> Option<&Model> {
         self.models.get(full_name)
+    }
+
+    /// The catalog of someone who has every key: to work out prices, never to send.
+    pub fn assuming_keys(mut self) -> Catalog {
+        for provider in self.providers.values_mut().filter(|provider| !provider.has_key()) {
+            provider.key = Key::Found(Secret::new("assumed"), "assumed".to_owned());
+        }
+        self
     }
 
     fn provider_of(&self, model: &Model) -> &Provider {

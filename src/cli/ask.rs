@@ -99,6 +99,11 @@ pub fn ask(flags: &JobFlags, queue: &QueueFlags, config: &Config, now: Timestamp
 }
 
 impl Ask {
+    /// Whether lines that name no model have one.
+    pub fn has_ladder(&self) -> bool {
+        self.no_ladder.is_none()
+    }
+
     /// The classes of a file that was read, with the full names of their models; an error where a line
     /// asks for what nobody serves.
     pub fn classes(&self, catalog: &Catalog, uses: &[ClassUse]) -> Result<Vec<Class>, CliError> {
@@ -138,7 +143,8 @@ impl Ask {
         let used = uses.iter().zip(classes).filter(|(used, _)| used.n_items > 0);
         for (_, class) in used {
             for (number, step) in class.ladder.0.iter().enumerate() {
-                check_step(catalog, step, number, self.options.allow_unpriced, self.read.now)?;
+                let checked = check_step(catalog, step, number, self.options.allow_unpriced, self.read.now);
+                checked.map_err(|error| self.notes.iter().fold(error, CliError::detail))?;
             }
         }
         Ok(())

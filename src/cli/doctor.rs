@@ -1,7 +1,7 @@
 //! `overnight doctor`: looks for what could go wrong tonight, and says what to do about it.
 //!
-//! Here are the findings about this machine: the state folder, its disk, open files, the clock, the owner
-//! of the store. What config and providers find is given by the caller; all are told in one list.
+//! The state folder, its disk, open files, the clock and the owner of the store; then the config and every
+//! provider a person meant to use.
 //!
 //! Shell.
 
@@ -16,7 +16,9 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::format::{bytes, count};
 use super::style::{Align, Line, Paint, table};
+use crate::catalog::provider::{Key, Provider};
 use crate::clock;
+use crate::config::Config;
 
 /// Below this a store refuses to start anything.
 const LEAST_DISK: u64 = 1 << 30;
@@ -41,7 +43,7 @@ pub enum Health {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What was looked at.
-    pub subject: &'static str,
+    pub subject: String,
     /// How it is.
     pub health: Health,
     /// What was seen, and what to do where something is.
@@ -50,15 +52,17 @@ pub struct Finding {
 
 impl Finding {
     /// Something that was looked at.
-    pub fn new(subject: &'static str, health: Health, words: impl Into<String>) -> Finding {
-        Finding { subject, health, words: words.into() }
+    pub fn new(subject: impl Into<String>, health: Health, words: impl Into<String>) -> Finding {
+        Finding { subject: subject.into(), health, words: words.into() }
     }
 }
 
-/// Tells what is found here and what `others` found; exit code 1 if anything will not work.
-pub fn run(context: &Context, others: Vec<Finding>) -> Result<Exit, CliError> {
+/// Tells what is found here; exit code 1 if anything will not work.
+pub fn run(context: &Context) -> Result<Exit, CliError> {
     let mut findings = machine(context);
-    findings.extend(others);
+    if let Ok(config) = context.config() {
+        findings.extend(settings(config));
+    }
     context.document("doctor", "findings", &findings, || render(&findings))?;
     let worst = findings.iter().map(|finding| finding.health).max();
     Ok(if worst == Some(Health::Bad) { Exit::Unexpected } else { Exit::Done })
@@ -74,6 +78,43 @@ pub fn machine(context: &Context) -> Vec<Finding> {
     findings.push(time());
     findings.push(owner(context));
     findings
+}
+
+/// What is found about the config and the providers it names or the environment has keys for.
+pub fn settings(config: &Config) -> Vec<Finding> {
+    let from = config
+        .path
+        .as_ref()
+        .map_or("none; defaults and the environment hold".to_owned(), |path| path.display().to_string());
+    let mut findings = vec![Finding::new("config", Health::Ok, from)];
+    let wanted: Vec<&Provider> = config.catalog.providers().filter(|provider| provider.wanted()).collect();
+    if wanted.is_empty() {
+        let words = "none has a key: set one such as OPENAI_API_KEY; `overnight providers` lists them all";
+        findings.push(Finding::new("providers", Health::Warn, words));
+    }
+    findings.extend(wanted.into_iter().map(provider));
+    findings.push(ladder(config));
+    findings
+}
+
+fn provider(provider: &Provider) -> Finding {
+    match (provider.unusable(), &provider.key) {
+        (Some(why), _) => Finding::new(&*provider.name, Health::Bad, why),
+        (None, Key::Found(_, place)) => {
+            Finding::new(&*provider.name, Health::Ok, format!("key from {place}"))
+        }
+        (None, _) => Finding::new(&*provider.name, Health::Ok, "needs no key"),
+    }
+}
+
+fn ladder(config: &Config) -> Finding {
+    match config.catalog.resolve(&config.defaults.models, clock::now()) {
+        Ok(resolved) => Finding::new("default models", Health::Ok, resolved.ladder.to_string()),
+        Err(errors) => {
+            let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Finding::new("default models", Health::Warn, words.join("; "))
+        }
+    }
 }
 
 fn folder(dir: &Path) -> Finding {
@@ -161,7 +202,7 @@ pub fn render(findings: &[Finding]) -> Vec<Line> {
             Health::Bad => (Paint::Bad, "bad"),
         };
         vec![
-            (Paint::Plain, finding.subject.to_owned()),
+            (Paint::Plain, finding.subject.clone()),
             (health.0, health.1.to_owned()),
             (Paint::Plain, finding.words.clone()),
         ]

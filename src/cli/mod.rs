@@ -27,6 +27,7 @@ pub mod change;
 pub mod completions;
 pub mod context;
 pub mod daemon;
+pub mod demo;
 pub mod doctor;
 pub mod error;
 pub mod escape;
@@ -39,6 +40,7 @@ pub mod live;
 pub mod log;
 pub mod man;
 pub mod notice;
+pub mod plan;
 pub mod queue;
 pub mod run;
 #[cfg(test)]
@@ -126,6 +128,9 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
     match &args.verb {
         Verb::Submit(args) => submitted(args, &context),
         Verb::Run(args) => run::run(args, &context),
+        Verb::Plan(args) => plan::run(args, &context),
+        Verb::Demo(args) => demo::run(args, &context),
+        Verb::Doctor => doctor::run(&context),
         Verb::Daemon(args) => daemon::run(args, &context),
         Verb::Simulate(args) => Ok(crate::simulate::run(args).map(|()| Exit::Done)?),
         Verb::Status(StatusArgs { job, watch: true }) => {

@@ -20,11 +20,17 @@ use super::submit::{Queued, said};
 use super::work::{Worked, work};
 use crate::clock;
 use crate::control::{Client, ControlError};
+use crate::engine::Notice;
 use crate::job::JobId;
 use crate::live::{Ended, Show, Until};
 use crate::record::JobChange;
-use crate::report::{JobReport, render};
+use crate::report::{JobReport, Tally, render};
+use crate::results::read;
+use crate::results::select::{Filter, Link, Selection, Texts};
 use crate::view::{JobView, Waiting};
+
+/// Attempts that are read for the summary at the end.
+const MOST_READ: u64 = 1_000_000;
 
 /// Does the jobs and says how they ended.
 pub fn run(args: &RunArgs, context: &Context) -> Result<Exit, CliError> {
@@ -33,11 +39,16 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit, CliError> {
         Some(asked) => vec![resumed(asked, args, &mut hold)?],
         None => submitted(args, context, &mut hold)?,
     };
-    finish(&jobs, context, hold)
+    let (exit, views) = finish(&jobs, context, hold)?;
+    for view in views.iter().filter(|view| view.finished_at.is_some()) {
+        let command = format!("overnight results {} -o {}.parquet", view.job_id, file_name(&view.name));
+        hint(context, "take the answers home:", &command);
+    }
+    Ok(exit)
 }
 
-/// Works on these jobs until they are over, here or by watching who does.
-pub fn finish(jobs: &[JobId], context: &Context, hold: Hold) -> Result<Exit, CliError> {
+/// Works on these jobs until they are over, here or by watching who does; gives them as they ended.
+pub fn finish(jobs: &[JobId], context: &Context, hold: Hold) -> Result<(Exit, Vec<JobView>), CliError> {
     let mut picture = Picture::new(jobs, context);
     let worked = match hold {
         Hold::Theirs(client) => {
@@ -52,7 +63,8 @@ pub fn finish(jobs: &[JobId], context: &Context, hold: Hold) -> Result<Exit, Cli
         }
     };
     picture.finish();
-    over(&worked, &picture.views, context)
+    let exit = over(&worked, &picture.views, context)?;
+    Ok((exit, picture.views))
 }
 
 fn submitted(args: &RunArgs, context: &Context, hold: &mut Hold) -> Result<Vec<JobId>, CliError> {
@@ -143,6 +155,8 @@ impl<'a> Picture<'a> {
                 self.views = views.iter().filter(|view| self.jobs.contains(&view.job_id)).cloned().collect();
                 self.draw();
             }
+            // Its last picture says so.
+            Show::Notice(Notice::Finished(job)) if self.jobs.contains(job) => {}
             Show::Notice(told) => self.say(&notice::line(told)),
             Show::DiskFull(Some(why)) => {
                 self.say(&Line::new().add(Paint::Bad, "disk full").text(format!(": {why}; nothing is sent")));
@@ -185,7 +199,8 @@ fn over(worked: &Worked, views: &[JobView], context: &Context) -> Result<Exit, C
         context.print(&context::document("run", "jobs", views)?)?;
     } else {
         for view in views {
-            context.print(&render::render_job(&JobReport::new(view, None, clock::now())))?;
+            let tally = tally(view, context);
+            context.print(&render::render_job(&JobReport::new(view, tally, clock::now())))?;
         }
     }
     let unfinished = views.iter().find(|view| view.finished_at.is_none());
@@ -204,18 +219,24 @@ fn over(worked: &Worked, views: &[JobView], context: &Context) -> Result<Exit, C
             hint(context, "told to stop; go on with", &format!("overnight run --resume {}", view.job_id));
             Ok(Exit::Interrupted)
         }
-        _ => {
-            for view in views {
-                let name = file_name(&view.name);
-                hint(
-                    context,
-                    "take the answers home:",
-                    &format!("overnight results {} -o {name}.parquet", view.job_id),
-                );
-            }
-            Ok(views.iter().map(Exit::of_finished).max().unwrap_or_default())
-        }
+        _ => Ok(views.iter().map(Exit::of_finished).max().unwrap_or_default()),
     }
+}
+
+/// The attempts of a job that is over, which alone tell what was escalated; `None` where there are too many
+/// to read for a summary, or where they cannot be read.
+fn tally(view: &JobView, context: &Context) -> Option<Tally> {
+    if view.finished_at.is_none() || view.attempts > MOST_READ {
+        return None;
+    }
+    let folder = super::session::results(context.config().ok()?);
+    let chain = [Link::all(view.job_id.clone())];
+    let attempts = Selection::attempts(&folder, &chain, &Filter::default()).ok()?;
+    let mut tally = Tally::default();
+    for attempt in read::attempts(&attempts, Texts::Without) {
+        tally.add(&attempt.ok()?);
+    }
+    Some(tally)
 }
 
 fn hint(context: &Context, what: &str, command: &str) {

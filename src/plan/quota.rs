@@ -133,9 +133,9 @@ impl Quota {
 
     /// The provider refused for its rate or its load, and may have said for how long.
     pub fn refused(&mut self, now: Timestamp, retry_after: Option<Duration>) {
-        self.refusals_in_a_row += 1;
         // Calls sent at the old pace are refused together; they are one lesson.
         if now.since(self.last_cut) >= Duration::from_secs(1) {
+            self.refusals_in_a_row += 1;
             self.parallel = (self.parallel / 2.0).max(1.0);
             self.last_cut = now;
         }
