@@ -374,7 +374,7 @@ fn tell(retried: &Retried, has_owner: bool, context: &Context) -> Result<(), Cli
         // Nothing else is printed, so this is the data.
         true => context.lines(&lines),
         false => {
-            lines.iter().for_each(|line| context.note(line));
+            lines.into_iter().for_each(|line| context.note(&line.indented()));
             Ok(())
         }
     }
@@ -383,8 +383,8 @@ fn tell(retried: &Retried, has_owner: bool, context: &Context) -> Result<(), Cli
 fn said(retried: &Retried, has_owner: bool, setting: &Setting) -> Vec<Line> {
     let items = counted(retried.items, "item");
     let mut first = match retried.dry_run {
-        true => format!("  {items} of {} would be queued", retried.retry_of),
-        false => format!("  {items} of {} queued again", retried.retry_of),
+        true => format!("{items} of {} would be queued", retried.retry_of),
+        false => format!("{items} of {} queued again", retried.retry_of),
     };
     if let Some(deadline) = retried.deadline_at {
         first += &format!(" · deadline {}", setting.moment(deadline));
@@ -394,19 +394,18 @@ fn said(retried: &Retried, has_owner: bool, setting: &Setting) -> Vec<Line> {
     }
     let mut lines = vec![
         Line::new().text(first),
-        Line::new().text(format!("  {}", super::words::by_count(&retried.reasons))),
-        Line::new().text(format!("  ask {}", retried.ladders.join("; "))),
+        Line::new().text(format!("{}", super::words::by_count(&retried.reasons))),
+        Line::new().text(format!("ask {}", retried.ladders.join("; "))),
     ];
     if retried.already_queued > 0 {
         let n = counted(retried.already_queued, "item");
-        lines.push(
-            Line::new().add(Paint::Warn, format!("  {n} left out: already in a retry that is not over")),
-        );
+        lines
+            .push(Line::new().add(Paint::Warn, format!("{n} left out: already in a retry that is not over")));
     }
-    lines.extend(retried.notes.iter().map(|note| Line::new().add(Paint::Warn, format!("  {note}"))));
+    lines.extend(retried.notes.iter().map(|note| Line::new().add(Paint::Warn, format!("{note}"))));
     if let Some(job) = retried.job_id.as_ref().filter(|_| !has_owner) {
         lines.push(Line::new().text(format!(
-            "  no daemon is running: `overnight daemon` (or `overnight run --resume {job}`) does the work"
+            "no daemon is running: `overnight daemon` (or `overnight run --resume {job}`) does the work"
         )));
     }
     lines

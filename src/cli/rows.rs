@@ -87,10 +87,14 @@ impl Rows {
         Ok(Rows { folder: session::results(config), prompts, views, holder })
     }
 
-    /// The job a user means; one whose prompts were removed must be named by its whole id.
+    /// The job a user means. A name stands for the first job that has it, not for retries of it; a job
+    /// whose prompts were removed must be named by its whole id.
     pub fn find(&self, asked: &str) -> Result<JobId, CliError> {
-        let jobs = self.views.iter().map(|view| (&view.job_id, view.name.as_str()));
-        find_job(asked, jobs).or_else(|error| match JobId::parse(asked) {
+        let find = |retries: bool| {
+            let views = self.views.iter().filter(|view| retries || view.retry_of.is_none());
+            find_job(asked, views.map(|view| (&view.job_id, view.name.as_str())))
+        };
+        find(false).or_else(|_| find(true)).or_else(|error| match JobId::parse(asked) {
             Some(job) if self.has_rows(&job) => Ok(job),
             _ => Err(error),
         })

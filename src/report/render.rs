@@ -49,7 +49,7 @@ fn items(job: &JobReport) -> String {
     let retry = job.retry_of.as_ref().map(|of| format!(" (retry of {of})"));
     let mut parts = vec![
         line(&job.name) + &retry.unwrap_or_default(),
-        format!("{} items{}", count(u64::from(job.items)), took.unwrap_or_default()),
+        format!("{}{}", n_items(job.items.into()), took.unwrap_or_default()),
         ok,
     ];
     let others = [(job.failed, "failed"), (job.expired, "expired"), (job.cancelled, "cancelled")];
@@ -62,6 +62,10 @@ fn items(job: &JobReport) -> String {
         parts.push(format!("{} left", count(u64::from(job.left))));
     }
     parts.join("   ")
+}
+
+fn n_items(n: u64) -> String {
+    format!("{} item{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 fn money(job: &JobReport) -> String {
@@ -121,9 +125,9 @@ fn sum(jobs: &[JobReport]) -> String {
     let paid: f64 = jobs.iter().map(|job| job.cost_usd).sum();
     let saved: f64 = jobs.iter().map(|job| job.saved_usd).sum();
     format!(
-        "{} jobs   {} items   {} ok ({})   paid {}   saved {}\n",
+        "{} jobs   {}   {} ok ({})   paid {}   saved {}\n",
         count(jobs.len() as u64),
-        count(items),
+        n_items(items),
         count(succeeded),
         percent(succeeded, items),
         usd(paid),

@@ -29,7 +29,7 @@ impl Overnight {
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = assert_cmd::cargo::cargo_bin_cmd!("overnight");
         command.current_dir(self.path()).env_clear().env("HOME", self.path()).env("TZ", "UTC");
-        command.env("OVERNIGHT_STATE_DIR", self.path()).args(line.split_whitespace());
+        command.env("OVERNIGHT_STATE__DIR", self.path()).args(line.split_whitespace());
         command
     }
 

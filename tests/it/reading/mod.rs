@@ -297,7 +297,7 @@ fn what_failed_is_queued_again_as_a_job_of_its_own() {
     let shown = world.run(&format!("--json show {REVIEWS} r-1")).json();
     assert_eq!(shown["attempts"].as_array().unwrap().len(), 2);
     let report = world.run(&format!("report {REVIEWS}")).stdout;
-    assert!(report.contains(&format!("reviews (retry of {REVIEWS})   1 items")), "{report}");
+    assert!(report.contains(&format!("reviews (retry of {REVIEWS})   1 item in")), "{report}");
     assert!(report.contains("2 jobs   3 items   2 ok"), "{report}");
     let left = world.run(&format!("--json retry {REVIEWS} --dry-run")).json();
     assert_eq!((left["items"].as_u64(), left["reasons"]["schema_mismatch"].as_u64()), (Some(1), Some(1)));

@@ -1,5 +1,6 @@
 //! A state folder with jobs in it, written through the library as an owner of the store would.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use overnight::job::{
 };
 use overnight::money::{Usage, Usd};
 use overnight::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled, Started};
+use overnight::results::folder::Folder;
+use overnight::results::read;
 use overnight::store::Store;
 use overnight::store::files::FileStore;
 
@@ -40,8 +43,10 @@ impl World {
     /// The store, owned by the test until it is dropped or closed.
     pub(crate) fn store(&self) -> FileStore {
         let state = self.overnight.path();
-        FileStore::open(state, &state.join("overnight-results"), |_, _, _| panic!("no index was lost"))
-            .unwrap()
+        let open = |results: &Path, job: &JobId, parts: u32| {
+            Ok(read::final_states(&Folder::new(results), job, parts).unwrap())
+        };
+        FileStore::open(state, &state.join("overnight-results"), open).unwrap()
     }
 
     /// Queues a job of these items.
@@ -86,7 +91,7 @@ impl World {
             attempts: 1,
             usage,
             cost,
-            list_cost: cost * 2,
+            list_cost: cost + cost,
             basis: Some(CostBasis::Computed),
             first_sent: Some(at(1)),
         };
@@ -128,7 +133,7 @@ impl World {
             finish_reason: Some("stop".into()),
             usage: Some(usage),
             cost,
-            list_cost: cost * 2,
+            list_cost: cost + cost,
             cost_basis: CostBasis::Computed,
             queued_at: at(0),
             started_at: at(1),
