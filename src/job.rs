@@ -26,15 +26,6 @@ impl JobId {
         JobId(name.into())
     }
 
-    /// The name of a job accepted at that moment: names sort as jobs came. Two in one millisecond would
-    /// have the same; the caller sees to it that they do not.
-    pub fn at(now: Timestamp) -> JobId {
-        const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let ms = u64::try_from(now.micros() / 1_000).unwrap_or(0);
-        let digit = |place: u32| char::from(DIGITS[(ms >> (5 * place)) as usize % 32]);
-        JobId(format!("job_{}", (0..10).rev().map(digit).collect::<String>()).into())
-    }
-
     /// Accepts only what can be a job's name, so that a name is always safe as a folder.
     pub fn parse(text: &str) -> Option<JobId> {
         let rest = text.strip_prefix("job_")?;
@@ -363,14 +354,6 @@ mod tests {
             let body = Body { json: Bytes::from_static(json.as_bytes()), model_at };
             assert_eq!(body.for_model("m/1"), sent.as_bytes());
         }
-    }
-
-    #[test]
-    fn names_sort_as_jobs_came() {
-        let at = |text: &str| JobId::at(text.parse().unwrap());
-        let (first, second) = (at("2026-11-21T08:00:00.000Z"), at("2026-11-21T08:00:00.001Z"));
-        assert!(first < second && JobId::parse(first.as_str()).is_some(), "{first} {second}");
-        assert!(second < at("2046-01-01T00:00:00Z"));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::format::{bytes, counted};
-use super::rows::{Holder, Rows};
-use super::session::Session;
+use super::rows::Rows;
+use super::session::{Hold, Session};
 use super::style::{Line, Paint};
 use crate::clock::Timestamp;
 use crate::job::JobId;
@@ -37,7 +37,7 @@ struct Removed {
 /// Removes what is old enough.
 pub fn run(args: &GcArgs, context: &Context) -> Result<Exit, CliError> {
     let mut rows = Rows::open(context)?;
-    if let Holder::Owner(client) = &rows.holder {
+    if let Some(Hold::Theirs(client)) = &rows.hold {
         let message = format!("process {} owns the store and works with what is in it", client.owner().pid);
         return Err(CliError::new("store_owned", Exit::Owner, message)
             .hint("stop it, or run gc when it is done; nothing was removed"));
@@ -50,7 +50,7 @@ pub fn run(args: &GcArgs, context: &Context) -> Result<Exit, CliError> {
         if !context.confirm(&format!("remove the prompts and totals of {n} ({})", bytes(freed_bytes)))? {
             return Err(CliError::new("not_confirmed", Exit::Usage, "nothing was removed"));
         }
-        if let Holder::Ours(session) = &mut rows.holder {
+        if let Some(Hold::Ours(session)) = &mut rows.hold {
             remove(session, &collected.jobs)?;
         }
     }

@@ -9,8 +9,8 @@ use super::args::{ItemsArgs, StateFilter};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::rows::{Chain, Holder, Rows};
-use super::session::Session;
+use super::rows::{Chain, Rows};
+use super::session::{Hold, Session};
 use crate::attempt::ItemStatus;
 use crate::job::{Item, ItemIndex, Job, JobId};
 use crate::ledger::{JobLedger, Phase};
@@ -30,10 +30,10 @@ pub fn run(args: &ItemsArgs, context: &Context) -> Result<Exit, CliError> {
     list.ended(&rows, &chain)?;
     let mut not_listed = BTreeMap::new();
     if args.reasons.is_empty() {
-        match &rows.holder {
-            Holder::Ours(session) => list.waiting(&rows, session, &chain)?,
-            Holder::Owner(_) => not_listed = counted(args, &rows, &chain),
-            Holder::Nobody => {}
+        match &rows.hold {
+            Some(Hold::Ours(session)) => list.waiting(&rows, session, &chain)?,
+            Some(Hold::Theirs(_)) => not_listed = counted(args, &rows, &chain),
+            None => {}
         }
     }
     let List { items, more, .. } = list;

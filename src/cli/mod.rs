@@ -22,10 +22,12 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 pub mod args;
+pub mod ask;
 pub mod change;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod daemon;
 pub mod doctor;
 pub mod error;
 pub mod escape;
@@ -41,10 +43,12 @@ pub mod man;
 pub mod models;
 pub mod notice;
 pub mod providers;
+pub mod queue;
 pub mod report;
 pub mod results;
 pub mod retry;
 pub mod rows;
+pub mod run;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod session;
@@ -56,14 +60,17 @@ pub mod term;
 pub mod wait;
 pub mod watch;
 pub mod words;
+pub mod work;
 pub mod zone;
 
-use args::{Args, StatusArgs, Verb, WatchArgs};
+use args::{Args, StatusArgs, SubmitArgs, Verb, WatchArgs};
 use change::Wish;
 use context::Context;
 use error::CliError;
 use exit::Exit;
+use session::Hold;
 
+use crate::clock;
 use crate::control::Client;
 
 /// Does what the arguments say and gives the exit code.
@@ -76,7 +83,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return refuse(&error, json).into(),
     };
     let colour = term::Terminal::stderr(args.globals.color, false, false).colour;
-    log::start(&args.globals, colour);
+    let is_daemon = matches!(args.verb, Verb::Daemon(_));
+    log::start(&args.globals, is_daemon, colour);
     // The hook has said where; nothing is left to say but that it failed.
     let done = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(args)));
     done.unwrap_or(Ok(Exit::Unexpected)).unwrap_or_else(|error| tell(&error, json, colour)).into()
@@ -125,19 +133,23 @@ fn tell(error: &CliError, json: bool, colour: bool) -> Exit {
 fn dispatch(args: Args) -> Result<Exit, CliError> {
     let context = Context::new(args.globals);
     match &args.verb {
-        Verb::Completions(args) => completions::run(args, &context),
-        Verb::Man(args) => man::run(args, &context),
-        Verb::Init(args) => init::run(args, &context),
+        Verb::Submit(args) => submitted(args, &context),
+        Verb::Run(args) => run::run(args, &context),
+        Verb::Daemon(args) => daemon::run(args, &context),
+        Verb::Simulate(args) => Ok(crate::simulate::run(args).map(|()| Exit::Done)?),
         Verb::Status(StatusArgs { job, watch: true }) => {
             watch::run(&WatchArgs { job: job.clone() }, &context, owner(&context)?)
         }
-        Verb::Status(args) => status::run(args, &context, &mut owner(&context)?),
+        Verb::Status(args) => status::run(args, &context, &mut Hold::jobs(&context)?),
         Verb::Watch(args) => watch::run(args, &context, owner(&context)?),
-        Verb::Wait(args) => wait::run(args, &context, owner(&context)?),
-        Verb::Cancel(args) => change::run(&args.job, Wish::Cancel, &context, &mut owner(&context)?),
-        Verb::Pause(args) => change::run(&args.job, Wish::Pause, &context, &mut owner(&context)?),
+        Verb::Wait(args) => match context.owner()? {
+            Some(client) => wait::run(args, &context, client),
+            None => wait::without_owner(args, &context, &mut Hold::jobs(&context)?),
+        },
+        Verb::Cancel(args) => change::run(&args.job, Wish::Cancel, &context, &mut Hold::jobs(&context)?),
+        Verb::Pause(args) => change::run(&args.job, Wish::Pause, &context, &mut Hold::jobs(&context)?),
         Verb::Resume(args) => {
-            change::run(&args.job, Wish::Resume(args.max_cost), &context, &mut owner(&context)?)
+            change::run(&args.job, Wish::Resume(args.max_cost), &context, &mut Hold::jobs(&context)?)
         }
         Verb::Results(args) => results::run(args, &context),
         Verb::Items(args) => items::run(args, &context),
@@ -150,8 +162,21 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Models(args) => models::run(args, &context),
         Verb::Windows(args) => models::windows(args, &context),
         Verb::Prices(args) => models::prices(args, &context),
+        Verb::Completions(args) => completions::run(args, &context),
+        Verb::Man(args) => man::run(args, &context),
+        Verb::Init(args) => init::run(args, &context),
         _ => Err(CliError::new("unavailable", Exit::Unexpected, "this build cannot do that yet")),
     }
+}
+
+/// Queues files at the owner of the store, or in it.
+fn submitted(args: &SubmitArgs, context: &Context) -> Result<Exit, CliError> {
+    let ask = ask::ask(&args.job, &args.queue, context.config()?, clock::now())?;
+    let mut hold = Hold::take(context)?;
+    let has_owner = matches!(hold, Hold::Theirs(_));
+    submit::run(&args.files, context, has_owner, |file| {
+        queue::queue(file, &ask, args.queue.again, context, &mut hold)
+    })
 }
 
 /// The process that owns the store, which must be there.

@@ -10,26 +10,26 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::args::RetryArgs;
-use super::args::value::CheckArg;
+use super::args::{JobFlags, RetryArgs};
+use super::ask;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::format::{counted, total};
 use super::items::json;
-use super::rows::{Chain, Holder, Rows};
+use super::queue;
+use super::rows::{Chain, Rows};
+use super::session::Hold;
 use super::style::{Line, Paint};
 use super::words::Setting;
-use super::zone::Here;
 use crate::attempt::ItemStatus;
 use crate::clock::Timestamp;
-use crate::input::when;
 use crate::job::{Class, Item, ItemIndex, Job, JobId, Ladder};
 use crate::ledger::Phase;
 use crate::money::Usd;
 use crate::results::read;
 use crate::results::select::{Filter, Selection, Texts};
-use crate::store::Store;
+use crate::store::files::FileStore;
 use crate::store::prompts::PromptWriter;
 
 /// Prompts read at once.
@@ -71,6 +71,7 @@ pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError> {
         require_prompts(&rows, job)?;
     }
     let mut draft = Draft::new(&rows, &of, &chosen, &asked)?;
+    draft.check_routes(context)?;
     let mut retried = Retried {
         schema: "overnight.retry/1",
         job_id: None,
@@ -85,9 +86,9 @@ pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError> {
         notes: asked.notes.clone(),
     };
     if !args.dry_run {
-        retried.job_id = Some(draft.queue(&mut rows, &chosen)?);
+        retried.job_id = Some(draft.queue(&mut rows, &chosen, context)?);
     }
-    let has_owner = matches!(rows.holder, Holder::Owner(_));
+    let has_owner = matches!(rows.hold, Some(Hold::Theirs(_)));
     rows.close()?;
     tell(&retried, has_owner, context)?;
     Ok(Exit::Done)
@@ -98,9 +99,9 @@ struct Asked {
     ladder: Option<Ladder>,
     check: Option<crate::check::Check>,
     max_cost: Option<Usd>,
-    deadline: Option<Timestamp>,
-    /// For items whose own deadline is past.
-    default_deadline: Timestamp,
+    /// As asked for, else as the config says, for items whose own is past.
+    deadline: Timestamp,
+    is_asked: bool,
     now: Timestamp,
     notes: Vec<String>,
 }
@@ -109,30 +110,25 @@ impl Asked {
     fn new(args: &RetryArgs, context: &Context) -> Result<Asked, CliError> {
         let config = context.config()?;
         let now = context.setting().now;
+        let flags = JobFlags {
+            models: args.models.clone(),
+            checks: args.checks.clone(),
+            deadline: args.deadline,
+            ..JobFlags::default()
+        };
         let steps: Vec<Vec<String>> = args.models.iter().map(|step| step.0.clone()).collect();
         let (ladder, notes) = match steps.is_empty() {
             true => (None, Vec::new()),
             false => {
-                let resolved = config.catalog.resolve(&steps, now).map_err(|errors| {
-                    let error = CliError::new("no_route", Exit::NoRoute, "--model names what nobody serves");
-                    let error = errors.iter().fold(error, |error, why| error.detail(why.to_string()));
-                    error.hint("nothing was queued; `overnight models` lists what there is")
-                })?;
+                let resolved =
+                    config.catalog.resolve(&steps, now).map_err(|errors| ask::no_model(&errors))?;
                 (Some(resolved.ladder), resolved.notes)
             }
         };
-        let check = CheckArg::resolve(&args.checks, |path| {
-            std::fs::read_to_string(path).map_err(|error| {
-                CliError::usage(format!("the schema {} cannot be read: {error}", path.display()))
-            })
-        })?;
-        let deadline = args.deadline.map(|moment| moment.resolve(now, &Here));
-        if deadline.is_some_and(|deadline| deadline <= now) {
-            return Err(CliError::usage("the deadline is already past").hint("nothing was queued"));
-        }
-        let default_deadline = when::parse(&config.defaults.deadline, now, when::Zone::Machine);
-        let default_deadline = default_deadline.map_err(|error| CliError::usage(error.to_string()))?;
-        Ok(Asked { ladder, check, max_cost: args.max_cost, deadline, default_deadline, now, notes })
+        let check = if args.checks.is_empty() { None } else { ask::check(&flags, config)? };
+        let (deadline, _) = ask::deadline(&flags, config, now)?;
+        let is_asked = args.deadline.is_some();
+        Ok(Asked { ladder, check, max_cost: args.max_cost, deadline, is_asked, now, notes })
     }
 
     /// How an item of this class is scheduled in the new job.
@@ -141,7 +137,7 @@ impl Asked {
         Class {
             ladder: self.ladder.clone().unwrap_or_else(|| old.ladder.clone()),
             priority: old.priority,
-            deadline: self.deadline.or(old.deadline.filter(to_come)).or(Some(self.default_deadline)),
+            deadline: old.deadline.filter(to_come).filter(|_| !self.is_asked).or(Some(self.deadline)),
             not_before: old.not_before.filter(to_come),
         }
     }
@@ -242,7 +238,7 @@ impl<'a> Draft<'a> {
         let newest = headers.last_key_value().map(|(_, job)| job).expect("something was chosen");
         let first = headers.get(of).unwrap_or(newest);
         let mut job = Job {
-            id: fresh_id(rows, asked.now),
+            id: of.clone(),
             name: Some(first.title().to_owned()),
             submitted_at: asked.now,
             n_items: chosen.items.len() as ItemIndex,
@@ -269,8 +265,21 @@ impl<'a> Draft<'a> {
             return Err(CliError::usage("these items are scheduled in too many different ways for one job")
                 .hint("give them one --model and one --deadline"));
         }
-        job.source.fingerprint = fingerprint(&job, &chosen.items);
+        let fingerprint = fingerprint(&job, &chosen.items);
+        job.id = queue::job_id(&fingerprint);
+        job.source.fingerprint = queue::hex(&fingerprint);
         Ok(Draft { job, headers, asked })
+    }
+
+    /// Whether every step of every item has a model that can be asked.
+    fn check_routes(&self, context: &Context) -> Result<(), CliError> {
+        let catalog = &context.config()?.catalog;
+        for class in &self.job.classes {
+            for (number, step) in class.ladder.0.iter().enumerate() {
+                ask::check_step(catalog, step, number, self.job.options.allow_unpriced, self.asked.now)?;
+            }
+        }
+        Ok(())
     }
 
     fn ladders(&self) -> Vec<String> {
@@ -282,23 +291,20 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes the job durable and hands it over.
-    fn queue(&mut self, rows: &mut Rows, chosen: &Chosen) -> Result<JobId, CliError> {
+    fn queue(&mut self, rows: &mut Rows, chosen: &Chosen, context: &Context) -> Result<JobId, CliError> {
         let class_of = self.job.class_of.clone();
         if self.job.classes.len() == 1 {
             self.job.class_of.clear();
         }
         let id = self.job.id.clone();
-        let mut writer = match &rows.holder {
-            Holder::Ours(session) => session.store.stage(&id)?,
-            Holder::Owner(_) | Holder::Nobody => rows.prompts.stage(&id)?,
+        let mut writer = match &rows.hold {
+            Some(Hold::Ours(session)) => session.store.stage(&id)?,
+            Some(Hold::Theirs(_)) | None => FileStore::stage_beside(context.state_dir()?, &id)?,
         };
         self.write(rows, chosen, &class_of, &mut writer)?;
         writer.finish(&self.job)?;
-        match &mut rows.holder {
-            Holder::Ours(session) => session.store.accept(&self.job)?,
-            Holder::Owner(client) => client.adopt(id.clone())?,
-            Holder::Nobody => {}
-        }
+        let hold = rows.hold.as_mut().expect("a store that has prompts is held by somebody");
+        queue::accept(Arc::new(self.job.clone()), hold)?;
         Ok(id)
     }
 
@@ -340,26 +346,14 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// A name that no job has.
-fn fresh_id(rows: &Rows, now: Timestamp) -> JobId {
-    let mut now = now;
-    loop {
-        let id = JobId::at(now);
-        if rows.view(&id).is_none() && !rows.prompts.has(&id) {
-            return id;
-        }
-        now = now + std::time::Duration::from_millis(1);
-    }
-}
-
-/// Knows the same retry again.
-fn fingerprint(job: &Job, items: &[Place]) -> String {
+/// Knows the same retry again; an item that failed again is at another place then.
+fn fingerprint(job: &Job, items: &[Place]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(format!("{:?}|{:?}|{:?}", job.retry_of, job.classes, job.options));
     for (from, item) in items {
         hash.update(format!("|{from} {item}"));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().into()
 }
 
 fn tell(retried: &Retried, has_owner: bool, context: &Context) -> Result<(), CliError> {
@@ -394,7 +388,7 @@ fn said(retried: &Retried, has_owner: bool, setting: &Setting) -> Vec<Line> {
     }
     let mut lines = vec![
         Line::new().text(first),
-        Line::new().text(format!("{}", super::words::by_count(&retried.reasons))),
+        Line::new().text(super::words::by_count(&retried.reasons)),
         Line::new().text(format!("ask {}", retried.ladders.join("; "))),
     ];
     if retried.already_queued > 0 {
@@ -402,7 +396,7 @@ fn said(retried: &Retried, has_owner: bool, setting: &Setting) -> Vec<Line> {
         lines
             .push(Line::new().add(Paint::Warn, format!("{n} left out: already in a retry that is not over")));
     }
-    lines.extend(retried.notes.iter().map(|note| Line::new().add(Paint::Warn, format!("{note}"))));
+    lines.extend(retried.notes.iter().map(|note| Line::new().add(Paint::Warn, note)));
     if let Some(job) = retried.job_id.as_ref().filter(|_| !has_owner) {
         lines.push(Line::new().text(format!(
             "no daemon is running: `overnight daemon` (or `overnight run --resume {job}`) does the work"

@@ -13,11 +13,10 @@ use std::sync::Arc;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::jobs::find_job;
-use super::session::{self, Session};
+use super::jobs::{Jobs, find_job};
+use super::session::{self, Hold, Session};
 use crate::clock;
 use crate::config::Config;
-use crate::control::Client;
 use crate::job::{Job, JobId};
 use crate::record::{Record, Seq};
 use crate::results::ResultsError;
@@ -38,18 +37,8 @@ pub struct Rows {
     pub prompts: Beside,
     /// Every job, oldest first.
     pub views: Vec<JobView>,
-    /// Who may write.
-    pub holder: Holder,
-}
-
-/// Who owns the store.
-pub enum Holder {
-    /// Another process.
-    Owner(Client),
-    /// This one.
-    Ours(Box<Session>),
-    /// There is no store yet.
-    Nobody,
+    /// Who owns the store; nobody where there is none yet.
+    pub hold: Option<Hold>,
 }
 
 /// A job and the retries of what failed in it, oldest first, ready to be read.
@@ -72,19 +61,16 @@ impl Rows {
     pub fn open(context: &Context) -> Result<Rows, CliError> {
         let config = context.config()?;
         let prompts = Beside::of(&config.state_dir);
-        let (holder, views) = match context.owner()? {
-            Some(mut client) => {
-                let views = client.views()?;
-                (Holder::Owner(client), views)
-            }
-            None if !prompts.is_there() => (Holder::Nobody, Vec::new()),
-            None => {
-                let session = Session::open(context)?;
-                let views = session.ledger.jobs().map(|(job, state)| JobView::of(job, state)).collect();
-                (Holder::Ours(Box::new(session)), views)
-            }
+        let mut hold = match prompts.is_there() {
+            true => Some(Hold::take(context)?),
+            false => context.owner()?.map(Hold::Theirs),
         };
-        Ok(Rows { folder: session::results(config), prompts, views, holder })
+        let views = match &mut hold {
+            Some(Hold::Ours(session)) => session.views()?,
+            Some(Hold::Theirs(client)) => Jobs::views(client)?,
+            None => Vec::new(),
+        };
+        Ok(Rows { folder: session::results(config), prompts, views, hold })
     }
 
     /// The job a user means. A name stands for the first job that has it, not for retries of it; a job
@@ -141,9 +127,9 @@ impl Rows {
 
     /// Gives the store back in good order.
     pub fn close(self) -> Result<(), CliError> {
-        match self.holder {
-            Holder::Ours(session) => Ok(session.store.close()?),
-            Holder::Owner(_) | Holder::Nobody => Ok(()),
+        match self.hold {
+            Some(Hold::Ours(session)) => Ok(session.store.close()?),
+            Some(Hold::Theirs(_)) | None => Ok(()),
         }
     }
 
@@ -157,10 +143,10 @@ impl Rows {
     fn write_out(&mut self, context: &Context, jobs: &[JobId]) -> Result<(), CliError> {
         let is_open = |job: &&JobId| self.view(job).is_some_and(|view| view.finished_at.is_none());
         let open: Vec<JobId> = jobs.iter().filter(is_open).cloned().collect();
-        match &mut self.holder {
-            Holder::Owner(client) => open.into_iter().try_for_each(|job| Ok(client.flush(job)?)),
-            Holder::Ours(session) => commit(session, context.config()?, &open),
-            Holder::Nobody => Ok(()),
+        match &mut self.hold {
+            Some(Hold::Theirs(client)) => open.into_iter().try_for_each(|job| Ok(client.flush(job)?)),
+            Some(Hold::Ours(session)) => commit(session, context.config()?, &open),
+            None => Ok(()),
         }
     }
 }

@@ -5,7 +5,8 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::items::{json, word};
-use super::rows::{Holder, Rows};
+use super::rows::Rows;
+use super::session::Hold;
 use super::zone::Here;
 use crate::job::{Item, ItemIndex, JobId};
 use crate::report::show::{Show, render_show};
@@ -75,11 +76,11 @@ fn search(rows: &Rows, job: &JobId, name: &str) -> Result<Option<std::sync::Arc<
 
 /// Where an item without a row is, as far as this process can know.
 fn state(rows: &Rows, job: &JobId, item: ItemIndex) -> &'static str {
-    match &rows.holder {
-        Holder::Ours(session) => match session.ledger.get(job) {
+    match &rows.hold {
+        Some(Hold::Ours(session)) => match session.ledger.get(job) {
             Some((_, state)) if state.finished_at.is_none() => word(state.items.get(item).phase()),
             _ => "not in the results folder",
         },
-        Holder::Owner(_) | Holder::Nobody => "not ended yet",
+        Some(Hold::Theirs(_)) | None => "not ended yet",
     }
 }

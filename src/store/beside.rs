@@ -1,16 +1,14 @@
-//! [`Beside`]: what a command may do in a state folder that another process owns.
+//! [`Beside`]: what a command may read in a state folder that another process owns.
 //!
-//! Accepted prompts never change, so anyone may read them; and a submission is a folder of its own
-//! until the owner takes it over, so anyone may prepare one. Nothing here takes the lock, and nothing
-//! here touches journal or index.
+//! Accepted prompts never change, so anyone may read them. Nothing here takes the lock, and nothing here
+//! touches journal or index.
 //!
 //! Shell.
 
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::disk::Disk;
-use super::prompts::{PromptReader, PromptWriter, SEGMENT, job_dir, read_job};
+use super::prompts::{PromptReader, job_dir, read_job};
 use crate::job::{Job, JobId};
 
 /// The prompts of a state folder, without owning it.
@@ -43,11 +41,6 @@ impl Beside {
     /// Reads prompts of accepted jobs.
     pub fn reader(&self) -> PromptReader {
         PromptReader::new(self.prompts.clone())
-    }
-
-    /// A writer for a job that its owner is then asked to adopt.
-    pub fn stage(&self, job: &JobId) -> Result<PromptWriter, StoreError> {
-        PromptWriter::create(Disk::default(), &self.prompts, job, SEGMENT)
     }
 
     /// How many bytes the files of a job take.

@@ -35,7 +35,7 @@ pub(super) use reader::read_job;
 pub use writer::PromptWriter;
 
 /// Size at which a segment is closed; offsets in it fit four bytes with room to spare.
-pub(super) const SEGMENT: u64 = 64 << 20;
+const SEGMENT: u64 = 64 << 20;
 const FRAME_ITEMS: u32 = 64;
 const FRAME_BYTES: usize = 256 << 10;
 

@@ -16,7 +16,7 @@ use overnight::results::read;
 use overnight::store::Store;
 use overnight::store::files::FileStore;
 
-use crate::support::Overnight;
+use crate::support::{Overnight, Ran};
 
 /// A job of a test: its items are called `r-0`, `r-1`, …
 pub(crate) struct World {
@@ -36,8 +36,9 @@ impl World {
         World { overnight: Overnight::new(), attempts: 1 }
     }
 
-    pub(crate) fn run(&self, line: &str) -> crate::support::Ran {
-        self.overnight.run(line)
+    pub(crate) fn run(&self, line: &str) -> Ran {
+        let keys = [("DEEPSEEK_API_KEY", "sk-deepseek"), ("OPENAI_API_KEY", "sk-openai")];
+        Ran::of(&self.overnight.command(line).envs(keys).output().unwrap())
     }
 
     /// The store, owned by the test until it is dropped or closed.
