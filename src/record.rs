@@ -235,6 +235,13 @@ pub enum JobChange {
     MaxCost(Option<Usd>),
 }
 
+impl JobChange {
+    /// Whether items that wait for the user wait no longer: to be sent again, or to be cancelled.
+    pub fn releases_held(&self) -> bool {
+        matches!(self, JobChange::Resumed | JobChange::Cancelled)
+    }
+}
+
 /// Rows of a job up to a place in the journal are in Parquet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartCommitted {

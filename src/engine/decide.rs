@@ -9,6 +9,7 @@
 use crate::attempt::{Answer, AttemptStatus, ErrorCode, Finish, Outcome, Refusal, RefusalKind};
 use crate::check::Verdict;
 use crate::job::{JobOptions, OnUnknown};
+use crate::ledger::ItemState;
 use crate::money::Usd;
 
 /// What is known of the item beside the outcome.
@@ -117,7 +118,8 @@ fn unknown(message: &str, code: ErrorCode, given: &Situation<'_>) -> Decision {
     if held {
         return Decision::error(AttemptStatus::Unknown, code, message, Then::Hold);
     }
-    if given.unknowns >= given.options.unknown_resends {
+    // An item cannot count more than that, so a larger number would never be reached.
+    if given.unknowns >= given.options.unknown_resends.min(ItemState::MAX_UNKNOWNS) {
         let message = format!("{message}; sent {} times without learning the outcome", given.unknowns + 1);
         return Decision::error(AttemptStatus::Unknown, ErrorCode::OutcomeUnknown, &message, Then::GiveUp);
     }

@@ -1,9 +1,7 @@
-//! Starting work: which queue goes first, which items are admitted, and sending what is recorded.
+//! Starting work: which queue goes first, and which items are admitted.
 //!
-//! An item passes two gates. At the first it gets a route, its worst case is reserved and its
-//! `Started` record is written; at the second, with that record durable, it takes room on its lane
-//! and leaves. Where a lane is short of parallel calls only, a few items wait recorded between the
-//! gates, so that a freed place is filled without waiting for the disk.
+//! This is the first gate: an item gets a route, its worst case is reserved and its `Started` record
+//! is written. The second is [`super::send`].
 //!
 //! Pure.
 
@@ -20,7 +18,7 @@ use crate::job::{AttemptId, Item, Job, JobId};
 use crate::ledger::JobLedger;
 use crate::money::Usd;
 use crate::plan::price;
-use crate::plan::route::{Choice, Circumstances, choose};
+use crate::plan::route::{Choice, Circumstances, Kind, choose};
 use crate::record::{Record, Started};
 use crate::view::Waiting;
 
@@ -39,14 +37,48 @@ enum Admission {
     End(ErrorCode, String),
 }
 
+/// What keeps items of a queue waiting: those behind an item that waits are looked at only where a route
+/// could say something else to them, so that one that needs a missing key does not stop all others.
+#[derive(Default)]
+struct Waits {
+    reason: Option<Parked>,
+    kinds: Vec<Kind>,
+}
+
+impl Waits {
+    fn holds(&self, item: &Item, routes: &[Arc<Route>]) -> bool {
+        !self.kinds.is_empty() && self.kinds.contains(&Kind::of(item, routes))
+    }
+
+    /// Adds a reason to wait. Returns whether items of another kind may still start.
+    fn add(&mut self, parked: Parked, item: &Item, routes: &[Arc<Route>]) -> bool {
+        let only_its_kind = !matches!(parked.waiting, Waiting::RateLimit | Waiting::Budget);
+        match &mut self.reason {
+            None => self.reason = Some(parked),
+            Some(first) => first.until = [first.until, parked.until].into_iter().flatten().min(),
+        }
+        if only_its_kind {
+            self.kinds.push(Kind::of(item, routes));
+        }
+        only_its_kind
+    }
+}
+
 impl Engine {
     /// Passes as many items as possible through the first gate, in order of priority and deadline.
     pub(super) fn start(&mut self) {
         if self.on_hold {
             return;
         }
-        for (job, class, step) in self.order() {
-            self.start_queue(&job, (class, step));
+        loop {
+            let mut moved_up = false;
+            for (job, class, step) in self.order() {
+                moved_up |= self.start_queue(&job, (class, step));
+            }
+            // The stronger step had its turn before the items that moved to it: they have theirs now.
+            if !moved_up {
+                return;
+            }
         }
     }
 
@@ -70,7 +102,8 @@ impl Engine {
         keys.into_iter().map(|(_, id, class, step)| (id, class, step.0)).collect()
     }
 
-    fn start_queue(&mut self, id: &JobId, key: (u16, u8)) {
+    /// Returns whether anything moved up a step.
+    fn start_queue(&mut self, id: &JobId, key: (u16, u8)) -> bool {
         let now = self.now;
         self.refill(id, key);
         let (job, state) = self.ledger.get(id).expect("a queue has a ledger");
@@ -84,11 +117,13 @@ impl Engine {
             None
         };
         if let Some((status, code, why)) = sweep {
-            while let Some(item) = self.pop(id, key) {
+            while let Some(item) = self.take_out(id, key, 0) {
                 self.settle_unsent(&job, &item, status, (code, why.to_owned()));
             }
+            // What waits out a pause does not wait for its end to be swept.
+            self.queue_and_state(id).0.step(key.0, key.1).end_pauses(now);
             self.refill(id, key);
-            return;
+            return false;
         }
         let closed = match class.not_before.filter(|&start| start > now) {
             _ if state.paused => Some(Parked { waiting: Waiting::Paused, until: None, words: None }),
@@ -97,39 +132,55 @@ impl Engine {
         };
         if closed.is_some() {
             self.park(id, key, closed);
-            return;
+            return false;
         }
+        self.admit_queue(id, &job, key)
+    }
+
+    /// Admits what can be admitted of a queue that is open. Returns whether anything moved up a step.
+    fn admit_queue(&mut self, id: &JobId, job: &Arc<Job>, key: (u16, u8)) -> bool {
+        let class = &job.classes[usize::from(key.0)];
         let names = class.ladder.0.get(usize::from(key.1)).map_or(&[][..], Vec::as_slice);
         let routes = self.lanes.of_step(names);
-        let deadline = self.deadline(id, &job, class.deadline);
-        while let Some(item) = self.queues[id].steps[&key].ready.front().cloned() {
-            match self.admit(&job, &item, key.1, &routes, deadline) {
+        let deadline = self.deadline(id, job, class.deadline);
+        let (mut at, mut moved_up) = (0, false);
+        let mut waiting = Waits::default();
+        while let Some(item) = self.queues[id].steps[&key].ready.get(at).cloned() {
+            if waiting.holds(&item, &routes) {
+                at += 1;
+                continue;
+            }
+            match self.admit(job, &item, key.1, &routes, deadline) {
                 Admission::Start(route, worst_case) => {
-                    self.pop(id, key);
-                    self.launch(&job, item, key.1, route, worst_case);
+                    self.take_out(id, key, at);
+                    self.launch(job, item, key.1, route, worst_case);
                 }
                 Admission::Park(parked) => {
-                    self.park(id, key, Some(parked));
-                    return;
+                    if !waiting.add(parked, &item, &routes) {
+                        break;
+                    }
+                    at += 1;
                 }
                 Admission::Up => {
                     // The step it moves to is known in memory only, so it must have a place there.
                     if !self.queues[id].has_place(key.0, key.1 + 1) {
                         break;
                     }
-                    self.pop(id, key);
+                    self.take_out(id, key, at);
                     let (queue, state) = self.queue_and_state(id);
                     queue.step(key.0, key.1 + 1).pending += 1;
                     queue.again(item, key.1 + 1, None, &mut state.items);
+                    moved_up = true;
                 }
                 Admission::End(code, why) => {
-                    self.pop(id, key);
-                    self.settle_unsent(&job, &item, ItemStatus::Failed, (code, why));
+                    self.take_out(id, key, at);
+                    self.settle_unsent(job, &item, ItemStatus::Failed, (code, why));
                 }
             }
         }
-        self.park(id, key, None);
+        self.park(id, key, waiting.reason);
         self.refill(id, key);
+        moved_up
     }
 
     fn refill(&mut self, id: &JobId, key: (u16, u8)) {
@@ -141,10 +192,10 @@ impl Engine {
         }
     }
 
-    fn pop(&mut self, id: &JobId, key: (u16, u8)) -> Option<Arc<Item>> {
+    fn take_out(&mut self, id: &JobId, key: (u16, u8), at: usize) -> Option<Arc<Item>> {
         let (queue, state) = self.queue_and_state(id);
         let step = queue.step(key.0, key.1);
-        let item = step.ready.pop_front()?;
+        let item = step.ready.remove(at)?;
         step.pending -= 1;
         state.items.set_queued(item.index, false);
         Some(item)
@@ -221,8 +272,8 @@ impl Engine {
     ) -> Admission {
         let worst_case = price::worst_case(&route, item).unwrap_or(Usd::ZERO);
         if let Some(item_cap) = item_cap {
-            let spent = state.partial.get(&item.index).map_or(Usd::ZERO, |partial| partial.totals.cost);
-            if spent + worst_case > item_cap {
+            let committed = state.partial.get(&item.index).map_or(Usd::ZERO, |partial| partial.committed);
+            if committed + worst_case > item_cap {
                 let why =
                     format!("the next attempt may cost {worst_case}, over the item's cap of {item_cap}");
                 return Admission::End(ErrorCode::MaxCost, why);
@@ -266,94 +317,5 @@ impl Engine {
             attempt,
             Flight { call, job, lane: Some(lane), step, before, worst_case, started_at: now, stage },
         );
-    }
-
-    /// The second gate: what is durable may leave.
-    pub(super) fn recorded(&mut self, seq: u64) {
-        while let Some(&(at, attempt)) = self.recording.front() {
-            if at > seq {
-                break;
-            }
-            self.recording.pop_front();
-            let Some(flight) = self.flights.get_mut(&attempt) else { continue };
-            if matches!(flight.stage, Stage::Recording(true)) {
-                self.send(attempt);
-            } else {
-                flight.stage = Stage::Ready;
-                let lane = flight.lane.expect("a started attempt has a lane");
-                self.lanes.get_mut(lane).ready.push_back(attempt);
-            }
-        }
-    }
-
-    /// Fills free places with attempts that wait recorded.
-    pub(super) fn send_ready(&mut self) {
-        for lane in 0..self.lanes.len() {
-            while let Some(&attempt) = self.lanes.get_mut(lane).ready.front() {
-                let Some(flight) = self.flights.get(&attempt) else {
-                    self.lanes.get_mut(lane).ready.pop_front();
-                    continue;
-                };
-                let item = flight.call.item.clone();
-                let shut = self.lanes.account(lane).shut().is_some();
-                if shut || self.lanes.get_mut(lane).dead.is_some() || !self.may_send(flight) {
-                    self.lanes.get_mut(lane).ready.pop_front();
-                    self.withdraw(attempt);
-                } else if self.lanes.take(lane, &item, self.now).is_ok() {
-                    let lane = self.lanes.get_mut(lane);
-                    lane.ready.pop_front();
-                    lane.ahead -= 1;
-                    self.flights.get_mut(&attempt).expect("found above").stage = Stage::Recording(true);
-                    self.send(attempt);
-                } else {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Takes back what waits between the gates: of one job, or of all.
-    pub(super) fn withdraw_ready(&mut self, job: Option<&JobId>) {
-        let of_job = |flight: &Flight| {
-            matches!(flight.stage, Stage::Ready) && job.is_none_or(|job| flight.job.id == *job)
-        };
-        let mut ready: Vec<AttemptId> =
-            self.flights.iter().filter(|(_, flight)| of_job(flight)).map(|(&attempt, _)| attempt).collect();
-        ready.sort();
-        for attempt in ready {
-            self.withdraw(attempt);
-        }
-    }
-
-    fn may_send(&self, flight: &Flight) -> bool {
-        let state = self.ledger.get(&flight.job.id).expect("a flight has a ledger").1;
-        !self.on_hold && !state.paused && !state.cancelled
-    }
-
-    fn send(&mut self, attempt: AttemptId) {
-        let flight = &self.flights[&attempt];
-        if !self.may_send(flight) {
-            self.withdraw(attempt);
-            return;
-        }
-        let flight = self.flights.get_mut(&attempt).expect("found above");
-        flight.stage = Stage::Sent;
-        if let Some(lane) = flight.lane {
-            self.lanes.get_mut(lane).count_send(self.now);
-        }
-        self.effects.push(Effect::Send(flight.call.clone()));
-    }
-
-    /// Takes back a start that was never sent: nothing was billed, the item goes back to its step.
-    fn withdraw(&mut self, attempt: AttemptId) {
-        let Some(flight) = self.flights.remove(&attempt) else { return };
-        if let Some(lane) = flight.lane {
-            match flight.stage {
-                Stage::Recording(true) => self.lanes.release(lane),
-                _ => self.lanes.get_mut(lane).ahead -= 1,
-            }
-            self.lanes.account(lane).probe_lost();
-        }
-        self.conclude_withdrawn(flight);
     }
 }

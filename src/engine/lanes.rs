@@ -120,7 +120,7 @@ impl Lanes {
             let waiting = if shut.stopped { Waiting::NoRoute } else { Waiting::Capacity };
             return Door::Closed(waiting, Some(shut.probe_at).filter(|&at| at > now));
         }
-        let room = lane.quota.room(now).and_then(|()| account_quota.room(now));
+        let room = lane.quota.opens(now).and_then(|()| account_quota.opens(now));
         match room {
             Ok(()) => Door::Open,
             Err(busy)
@@ -138,7 +138,7 @@ impl Lanes {
         let input = u64::from(item.input_tokens);
         let output = item.max_output.map_or_else(|| price::expected_output(route, item), u64::from);
         let account_quota = &mut self.accounts[*account].2;
-        account_quota.room(now).map_err(|busy| busy.until)?;
+        account_quota.opens(now).map_err(|busy| busy.until)?;
         quota.take(now, input, output).map_err(|busy| busy.until)?;
         account_quota.take(now, input, output).map_err(|busy| {
             quota.release();
@@ -229,7 +229,11 @@ impl Lanes {
 
     /// When a pause ends or a probe is due.
     pub(super) fn next_change(&self, now: Timestamp) -> Timestamp {
-        let pauses = self.lanes.iter().filter(|lane| lane.ahead > 0).map(|lane| lane.quota.opens_at(now));
+        let waiting = self.lanes.iter().filter(|lane| lane.ahead > 0);
+        let pauses = waiting.flat_map(|lane| {
+            let account_quota = &self.accounts[lane.account].2;
+            [lane.quota.opens_at(now), account_quota.opens_at(now)]
+        });
         let probes =
             self.accounts.iter().filter_map(|(_, account, _)| account.shut().map(|shut| shut.probe_at));
         pauses.chain(probes).filter(|&at| at > now).min().unwrap_or(Timestamp::MAX)

@@ -42,6 +42,9 @@ mod flight;
 mod lanes;
 mod outcome;
 mod queue;
+mod send;
+#[cfg(test)]
+mod tests;
 mod views;
 
 use flight::Flight;
@@ -271,15 +274,15 @@ impl Engine {
         }
         let resumed = change == JobChange::Resumed;
         let stopped = matches!(change, JobChange::Paused | JobChange::Cancelled);
-        let held = if resumed { state.held() } else { Vec::new() };
+        let held = if change.releases_held() { state.held() } else { Vec::new() };
         self.record(Record::Changed(job.clone(), change));
         if resumed {
-            // The user says that what stopped is mended: held items go on, shut doors are tried.
+            // The user says that what stopped is mended: shut doors are tried.
             self.lanes.knock(self.now);
-            let (queue, state) = self.queue_and_state(&job);
-            for item in held {
-                queue.released(item, state.items.get(item).step());
-            }
+        }
+        let (queue, state) = self.queue_and_state(&job);
+        for item in held {
+            queue.released(item, state.items.get(item).step());
         }
         if stopped {
             self.withdraw_ready(Some(&job));
@@ -354,9 +357,9 @@ impl Engine {
         let dirty = self.ledger.globals.seq != self.checkpoint_seq;
         let checkpoint = if dirty { self.checkpoint_at } else { Timestamp::MAX };
         let queues = self.queues.values().flat_map(|queue| queue.steps.values());
-        let parked = queues.filter_map(|step| {
+        let parked = queues.flat_map(|step| {
             let parked = step.parked.as_ref().and_then(|parked| parked.until);
-            parked.into_iter().chain(step.next_due()).min()
+            [parked, step.next_due()].into_iter().flatten()
         });
         let deadlines = self.queues.values().filter(|queue| !queue.is_idle());
         let deadlines =

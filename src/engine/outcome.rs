@@ -26,7 +26,12 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 impl Engine {
     /// A call ended: learn from it, judge its answer, and conclude unless a command has to judge too.
     pub(super) fn ended(&mut self, attempt: AttemptId, ending: Ending) {
-        let Some(mut flight) = self.flights.remove(&attempt) else { return };
+        // Only what is out can come back: a second end, while a command judges the first, changes nothing.
+        let is_out = |flight: &Flight| matches!(flight.stage, Stage::Sent);
+        if !self.flights.get(&attempt).is_some_and(is_out) {
+            return;
+        }
+        let mut flight = self.flights.remove(&attempt).expect("found above");
         if let Some(lane) = flight.lane
             && let Some(notice) = self.lanes.ended(lane, &ending, self.now)
         {
@@ -252,14 +257,16 @@ impl Engine {
 
 fn add_up(before: ItemTotals, bill: &Bill, ending: &Ending) -> ItemTotals {
     let mut totals = before;
-    totals.attempts += 1;
+    totals.attempts = totals.attempts.saturating_add(1);
     if let Outcome::Answer(answer) = &ending.outcome {
         totals.usage += answer.usage.unwrap_or_default();
     }
     totals.cost += bill.cost;
     totals.list_cost += bill.list_cost;
     totals.basis = totals.basis.max(Some(bill.basis));
-    totals.first_sent.get_or_insert(ending.sent_at);
+    if !matches!(ending.outcome, Outcome::NotSent { .. }) {
+        totals.first_sent.get_or_insert(ending.sent_at);
+    }
     totals
 }
 

@@ -225,6 +225,15 @@ impl StepQueue {
         self.later.peek().map(|Reverse((due, _))| *due)
     }
 
+    /// What waits out a pause is due at once.
+    pub(super) fn end_pauses(&mut self, now: Timestamp) {
+        if self.next_due().is_some_and(|due| due > now) {
+            let later = std::mem::take(&mut self.later);
+            self.later =
+                later.into_iter().map(|Reverse((due, item))| Reverse((due.min(now), item))).collect();
+        }
+    }
+
     fn forget(&mut self) {
         self.forgotten = true;
         self.cursor.get_or_insert(0);

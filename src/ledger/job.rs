@@ -37,6 +37,8 @@ pub struct Partial {
     pub state: u16,
     /// Sums over its attempts.
     pub totals: ItemTotals,
+    /// What counts against its cap: known bills, worst cases of unknown ones.
+    pub committed: Usd,
 }
 
 /// Where a job is, in OpenAI's words; `paused` is a flag beside it.
@@ -223,7 +225,10 @@ impl JobLedger {
 
     fn keep(&mut self, ended: &Ended, state: ItemState) {
         self.items.set(ended.item, state);
-        self.partial.insert(ended.item, Partial { state: state.stored(), totals: ended.totals });
+        let billed = if ended.at_risk == Usd::ZERO { ended.cost } else { ended.at_risk };
+        let before = self.partial.get(&ended.item).map_or(Usd::ZERO, |partial| partial.committed);
+        let partial = Partial { state: state.stored(), totals: ended.totals, committed: before + billed };
+        self.partial.insert(ended.item, partial);
     }
 
     pub(super) fn settle(&mut self, settled: &Settled, state: ItemState) {
@@ -243,12 +248,12 @@ impl JobLedger {
     pub(super) fn changed(&mut self, change: &JobChange) {
         match change {
             JobChange::Paused => self.paused = true,
-            JobChange::Resumed => {
-                self.paused = false;
-                self.release_held();
-            }
+            JobChange::Resumed => self.paused = false,
             JobChange::Cancelled => self.cancelled = true,
             JobChange::MaxCost(cap) => self.max_cost = Some(*cap),
+        }
+        if change.releases_held() {
+            self.release_held();
         }
     }
 
@@ -292,10 +297,8 @@ impl JobLedger {
         for open in self.open.values() {
             let state = items.get(open.item);
             if !state.is_final() && state.phase() != Phase::Running {
-                items.set(
-                    open.item,
-                    state.with_phase(Phase::Running).with_step(open.step).with_attempts(state.attempts() + 1),
-                );
+                // As [`JobLedger::started`] has it: an attempt is counted when it ends.
+                items.set(open.item, state.with_phase(Phase::Running).with_step(open.step));
             }
         }
         self.items = items;

@@ -121,6 +121,8 @@ impl Account {
 
     /// The user says it is mended, or the clock was set back: knock now.
     pub fn knock(&mut self, now: Timestamp) {
+        // A clock that was set back would let no retry come back until it is where it was.
+        self.credited_at = self.credited_at.min(now);
         if let Some(shut) = &mut self.shut {
             shut.probe_at = now;
         }

@@ -9,3 +9,6 @@ pub mod health;
 pub mod price;
 pub mod quota;
 pub mod route;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -101,3 +101,6 @@ fn estimated(route: &Route, item: &Item, price: &Price, usage: &Usage) -> Bill {
 fn guess(route: &Route, item: &Item) -> Usage {
     Usage { input: u64::from(item.input_tokens), output: expected_output(route, item), ..Usage::default() }
 }
+
+#[cfg(test)]
+mod tests;

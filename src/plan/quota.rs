@@ -87,7 +87,7 @@ impl Quota {
 
     /// Takes room for one request of `input` and `output` tokens, or says why there is none.
     pub fn take(&mut self, now: Timestamp, input: u64, output: u64) -> Result<(), Busy> {
-        self.room(now)?;
+        self.opens(now)?;
         self.clock.set(now);
         // Tokens first: they refuse more often, and what an earlier bucket gave is not given back.
         self.tokens.take(&self.clock, input + output)?;
@@ -107,6 +107,15 @@ impl Quota {
             return Err(Busy { until: None });
         }
         Ok(())
+    }
+
+    /// Whether a request has a chance now: there is room, and no per-minute limit is known to be used up.
+    pub fn opens(&self, now: Timestamp) -> Result<(), Busy> {
+        self.room(now)?;
+        match self.opens_at(now) {
+            Timestamp::MAX => Ok(()),
+            until => Err(Busy { until: Some(until) }),
+        }
     }
 
     /// Parallel calls allowed at present.
@@ -140,13 +149,21 @@ impl Quota {
             self.last_cut = now;
         }
         let unstated = Duration::from_millis(500) * 2u32.pow(self.refusals_in_a_row.min(7));
-        let pause = retry_after.unwrap_or(unstated.min(LONGEST_PAUSE));
+        // To wait for no time at all is no pause: the provider would be asked as fast as it refuses.
+        let stated = retry_after.filter(|pause| !pause.is_zero());
+        let pause = stated.unwrap_or(unstated.min(LONGEST_PAUSE));
         self.paused_until = self.paused_until.max(now + pause);
     }
 
     /// Believes what the provider says its limits are.
     pub fn learn(&mut self, hints: &RateHints) {
-        let learned = Limits { rpm: hints.limit_requests, tpm: hints.limit_tokens, ..Limits::default() };
+        // A limit of none is not a limit of ours: whoever has one gets no response at all.
+        let stated = |limit: Option<u64>| limit.filter(|&limit| limit > 0);
+        let learned = Limits {
+            rpm: stated(hints.limit_requests),
+            tpm: stated(hints.limit_tokens),
+            ..Limits::default()
+        };
         let changed = |new: Option<u64>, old: Option<u64>| new.is_some() && new != old;
         if changed(learned.rpm, self.learned.rpm) || changed(learned.tpm, self.learned.tpm) {
             self.learned.rpm = learned.rpm.or(self.learned.rpm);
@@ -199,6 +216,7 @@ struct Bucket {
 
 impl Bucket {
     fn set(&mut self, limit: Option<u64>, clock: &EngineClock) {
+        let limit = limit.map(|limit| limit.max(1));
         if limit == self.limit {
             return;
         }

@@ -1,19 +1,28 @@
 //! Which route of a step gets an item, or what the item waits for.
 //!
-//! Eligible routes are compared by what the attempt probably costs at this hour; the cheapest gets
-//! the item. While the deadline is far, an item rather waits for the cheapest route than spills to a
-//! dearer one that happens to be idle; with `when = asap`, or the deadline near, it takes any.
+//! Eligible routes are compared by what the attempt probably costs at the hour in which it would run;
+//! the cheapest gets the item. While the deadline is far, an item rather waits for the cheapest route,
+//! or for its cheaper hour, than spills to a dearer one that happens to be idle; with `when = asap`, or
+//! the deadline near, it takes any.
 //!
 //! Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::catalog::Route;
 use crate::clock::Timestamp;
-use crate::job::{Item, Needs, When};
+use crate::job::{Item, Needs, When, Wire};
 use crate::money::Usd;
 use crate::plan::price;
 use crate::view::Waiting;
+
+/// Longest a busy route is waited for while another one of the step is free.
+const LONGEST_QUEUE: Duration = Duration::from_secs(120);
+/// Prices repeat by the week; an hour that does not come in this time does not come at all.
+const LONGEST_CYCLE: Duration = Duration::from_secs(8 * 24 * 3_600);
+/// Changes of price looked at in that time, so that an odd table costs no more than this.
+const MOST_CHANGES: usize = 400;
 
 /// What a route says to an item at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +69,29 @@ pub enum Choice {
     },
 }
 
+/// What of an item decides which routes take it: items of one kind are told the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kind {
+    wire: Wire,
+    needs: Needs,
+    too_long: Vec<bool>,
+    has_cap: bool,
+    names_no_limit: bool,
+}
+
+impl Kind {
+    /// The kind of an item before the routes of its step.
+    pub fn of(item: &Item, routes: &[Arc<Route>]) -> Kind {
+        Kind {
+            wire: item.wire,
+            needs: item.needs,
+            too_long: routes.iter().map(|route| is_too_long(route, item)).collect(),
+            has_cap: item.options.as_ref().is_some_and(|options| options.max_cost.is_some()),
+            names_no_limit: item.max_output.is_none(),
+        }
+    }
+}
+
 /// Chooses among the routes of one step.
 pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> Choice {
     let mut reasons = Vec::new();
@@ -67,7 +99,7 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
     let (mut too_long, mut can_be_mended) = (false, routes.is_empty());
     for route in routes {
         match obstacle(route, item, given) {
-            None => fitting.push((cost_now(route, item, given.now), route)),
+            None => fitting.push(Candidate::new(route, item, given)),
             Some(Obstacle::TooLong) => too_long = true,
             Some(Obstacle::Item(reason)) => reasons.push(format!("{}: {reason}", route.name)),
             Some(Obstacle::Settings(reason)) => {
@@ -83,19 +115,22 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
         let why = reasons.join("; ");
         return if too_long { Choice::TooLong } else { Choice::Never { why, can_be_mended } };
     }
-    fitting.sort_by(|(cost, route), (other_cost, other)| (cost, &route.name).cmp(&(other_cost, &other.name)));
+    fitting.sort_by(|a, b| (a.cost, &a.route.name).cmp(&(b.cost, &b.route.name)));
+    first_open(&fitting, given)
+}
+
+/// The cheapest that is open, unless a cheaper one is worth waiting for.
+fn first_open(candidates: &[Candidate<'_>], given: &Circumstances<'_>) -> Choice {
     let mut first_wait = None;
-    for (_, route) in fitting {
-        let door = match hours(route, given) {
-            Door::Open => (given.door)(route),
-            closed @ Door::Closed(..) => closed,
+    for candidate in candidates {
+        let door = match candidate.opens {
+            None => (given.door)(candidate.route),
+            Some(until) => Door::Closed(Waiting::Window, until),
         };
         match door {
-            Door::Open => return Choice::Send(route.clone()),
+            Door::Open => return Choice::Send(candidate.route.clone()),
             Door::Closed(waiting, until) => {
-                // A busy route frees itself soon: waiting for it is how the cheapest stays the choice.
-                let patient = waiting == Waiting::RateLimit && given.when != When::Asap && !given.urgent;
-                if patient {
+                if is_patient(waiting, until, given) {
                     return Choice::Wait(waiting, until);
                 }
                 let (first, earliest) = first_wait.unwrap_or((waiting, until));
@@ -105,6 +140,38 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
     }
     let (waiting, until) = first_wait.expect("a fitting route was open or closed");
     Choice::Wait(waiting, until)
+}
+
+/// Whether an item waits for a closed route although a dearer one may be open. A busy route frees itself
+/// soon, unless the provider named a long time; a cheaper hour is waited for while the deadline allows.
+fn is_patient(waiting: Waiting, until: Option<Timestamp>, given: &Circumstances<'_>) -> bool {
+    let latest = match waiting {
+        Waiting::RateLimit => given.now + LONGEST_QUEUE,
+        Waiting::Window => given.wait_until,
+        _ => return false,
+    };
+    let in_time = match until {
+        Some(until) => until <= latest,
+        None => waiting == Waiting::RateLimit,
+    };
+    in_time && given.when != When::Asap && !given.urgent
+}
+
+/// A route that would take the item.
+struct Candidate<'a> {
+    route: &'a Arc<Route>,
+    /// Until when it is closed by its hours or waits for a cheaper one; `None` where it is not.
+    opens: Option<Option<Timestamp>>,
+    /// What the attempt probably costs at the hour in which it would run.
+    cost: Usd,
+}
+
+impl<'a> Candidate<'a> {
+    fn new(route: &'a Arc<Route>, item: &Item, given: &Circumstances<'_>) -> Candidate<'a> {
+        let opens = closed_until(route, item, given);
+        let sent_at = opens.flatten().filter(|&at| at <= given.wait_until).unwrap_or(given.now);
+        Candidate { route, opens, cost: cost_at(route, item, sent_at) }
+    }
 }
 
 /// Why a route does not take an item, whatever the hour.
@@ -143,34 +210,53 @@ fn obstacle(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Obs
     if given.capped && price::worst_case(route, item).is_none() && !given.allow_unpriced {
         return never("its worst case is unknown; set max_tokens in the request");
     }
-    let prompt = u64::from(item.input_tokens);
-    let output = u64::from(item.max_output.unwrap_or(0)) / u64::from(item.choices.max(1));
-    if route.context.is_some_and(|context| prompt + output > context) {
+    if is_too_long(route, item) {
         return Some(Obstacle::TooLong);
     }
     None
 }
 
-fn cost_now(route: &Route, item: &Item, now: Timestamp) -> Usd {
-    price::expected(route, item, now).unwrap_or(Usd::ZERO)
+fn is_too_long(route: &Route, item: &Item) -> bool {
+    let prompt = u64::from(item.input_tokens);
+    let output = u64::from(item.max_output.unwrap_or(0)) / u64::from(item.choices.max(1));
+    route.context.is_some_and(|context| prompt + output > context)
 }
 
-/// Hours in which we may send, and hours worth waiting for.
-fn hours(route: &Route, given: &Circumstances<'_>) -> Door {
-    if !route.hours.is_open(given.now) {
-        return Door::Closed(Waiting::Window, route.hours.next_change(given.now));
-    }
-    let Some(table) = route.prices.as_ref().filter(|table| !table.windows.is_empty()) else {
-        return Door::Open;
-    };
-    let cheap_now = table.at(given.now).1 == table.cheapest();
-    if cheap_now || given.when == When::Asap {
-        return Door::Open;
-    }
-    let next = table.next_change(given.now);
-    let worth_it = !given.urgent && next.is_some_and(|next| next <= given.wait_until);
-    if given.when == When::OffPeak || worth_it {
-        return Door::Closed(Waiting::Window, next);
-    }
-    Door::Open
+fn cost_at(route: &Route, item: &Item, at: Timestamp) -> Usd {
+    price::expected(route, item, at).unwrap_or(Usd::ZERO)
 }
+
+/// Hours in which nothing may be sent, and hours not worth sending in: until when.
+fn closed_until(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Option<Timestamp>> {
+    let now = given.now;
+    if !route.hours.is_open(now) {
+        return Some(route.hours.next_change(now));
+    }
+    let table = route.prices.as_ref().filter(|table| !table.windows.is_empty())?;
+    if given.when == When::Asap || table.at(now).1 == table.cheapest() {
+        return None;
+    }
+    match given.when {
+        When::OffPeak => next_cheaper(route, item, now, now + LONGEST_CYCLE).map(Some),
+        _ if given.urgent => None,
+        _ => next_cheaper(route, item, now, given.wait_until).map(Some),
+    }
+}
+
+/// The next moment up to `latest` at which the item would cost less than it does now. The next hour with
+/// another price may be a dearer one.
+fn next_cheaper(route: &Route, item: &Item, now: Timestamp, latest: Timestamp) -> Option<Timestamp> {
+    let table = route.prices.as_ref()?;
+    let cost = cost_at(route, item, now);
+    let mut at = now;
+    for _ in 0..MOST_CHANGES {
+        at = table.next_change(at).filter(|&at| at <= latest)?;
+        if cost_at(route, item, at) < cost {
+            return Some(at);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

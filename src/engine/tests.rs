@@ -1,0 +1,7 @@
+//! Scripted evenings: events in, effects out, one fact a test. The builder is [`bench`].
+
+mod bench;
+mod budgets;
+mod ladders;
+mod orders;
+mod routes;
