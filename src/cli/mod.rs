@@ -170,7 +170,6 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Completions(args) => completions::run(args, &context),
         Verb::Man(args) => man::run(args, &context),
         Verb::Init(args) => init::run(args, &context),
-        _ => Err(CliError::new("unavailable", Exit::Unexpected, "this build cannot do that yet")),
     }
 }
 
