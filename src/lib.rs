@@ -34,6 +34,7 @@
 //! P  plan       which route, whether now: price, quota, health
 //! P  engine     the rules: events in, effects out
 //! P  view       what a person is shown of a job
+//! P  escape     other people's text, made safe to print
 //! S  store      prompts and journal as files, sled as their index; an in-memory twin
 //! S  provider   adapters by wire family, HTTP; P: the simulated provider
 //! S  results    records → Parquet parts → exports
@@ -63,6 +64,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod engine;
+pub mod escape;
 pub mod input;
 pub mod job;
 pub mod ledger;

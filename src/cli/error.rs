@@ -17,9 +17,9 @@ use std::io;
 
 use serde_json::json;
 
-use super::escape;
 use super::exit::Exit;
 use super::style::Paint;
+use crate::escape;
 use crate::store::StoreError;
 
 /// Why a command did not do what it was asked.

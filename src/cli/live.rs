@@ -36,7 +36,7 @@ fn headline(view: &JobView, setting: &Setting) -> Line {
     let (ended, items) = (u64::from(view.counts.ended()), u64::from(view.items));
     let full = filled(ended, items);
     let mut line = Line::new()
-        .add(Paint::Strong, super::escape::short(&view.name, 32))
+        .add(Paint::Strong, crate::escape::short(&view.name, 32))
         .add(Paint::Faint, format!("  {}   ", view.job_id))
         .add(Paint::Good, "█".repeat(full))
         .add(Paint::Faint, "░".repeat(BAR - full))

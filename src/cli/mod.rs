@@ -31,7 +31,6 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod error;
-pub mod escape;
 pub mod exit;
 pub mod format;
 pub mod gc;

@@ -52,7 +52,7 @@ fn row(view: &JobView, setting: &Setting) -> Vec<(Paint, String)> {
     let failed = view.counts.failed + view.counts.expired;
     vec![
         (Paint::Name, view.job_id.to_string()),
-        (Paint::Plain, super::escape::short(&view.name, 32)),
+        (Paint::Plain, crate::escape::short(&view.name, 32)),
         (live::state_paint(view), view.state.clone()),
         (Paint::Plain, format!("{}/{}", count(view.counts.ended()), count(view.items))),
         (if failed > 0 { Paint::Bad } else { Paint::Plain }, count(failed)),

@@ -230,7 +230,7 @@ mod tests {
             ..first.clone()
         };
         let shown = render_report(&Report::new(vec![first, again]));
-        assert!(shown.contains("reviews (retry of job_01kb3v6m8d)   19 items"), "{shown}");
+        assert!(shown.contains(" (retry of job_01kb3v6m8d)   19 items"), "{shown}");
         assert!(shown.contains("2 jobs   20,000 items   20,000 ok (100%)"), "{shown}");
     }
 

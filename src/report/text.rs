@@ -9,34 +9,16 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::escape;
+
 /// On one line, with nothing a terminal would act on.
 pub fn line(text: &str) -> String {
-    escape(text, false)
+    escape::plain(text).into_owned()
 }
 
 /// As [`line()`], but line breaks stay, each line behind `indent`.
 pub fn block(text: &str, indent: &str) -> String {
-    let lines = text.lines().map(|text| format!("{indent}{}\n", escape(text, true)));
-    lines.collect()
-}
-
-fn escape(text: &str, keep_tabs: bool) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '\t' if keep_tabs => shown.push_str("    "),
-            '\n' | '\r' | '\t' => shown.extend(char.escape_default()),
-            char if is_unsafe(char) => shown.extend(char.escape_unicode()),
-            char => shown.push(char),
-        }
-    }
-    shown
-}
-
-/// C0, C1 and DEL; marks that change the direction or break the line of what follows.
-fn is_unsafe(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    escape::block(text).lines().map(|text| format!("{indent}{}\n", text.replace('\t', "    "))).collect()
 }
 
 /// With separators: `20,000`.
@@ -126,14 +108,14 @@ mod tests {
     fn nothing_reaches_the_terminal_that_it_would_act_on() {
         for (text, shown) in [
             ("plain — ünïcode 日本", "plain — ünïcode 日本"),
-            ("\u{1b}[31mred", "\\u{1b}[31mred"),
-            ("a\u{9b}b\u{7f}", "a\\u{9b}b\\u{7f}"),
+            ("\u{1b}[31mred", "\\x1b[31mred"),
+            ("a\u{9b}b\u{7f}", "a\\x9bb\\x7f"),
             ("\u{202e}gpj.exe", "\\u{202e}gpj.exe"),
-            ("two\nlines\r\0", "two\\nlines\\r\\u{0}"),
+            ("two\nlines\r\0", "two\\nlines\\r\\x00"),
         ] {
             assert_eq!(line(text), shown);
         }
-        assert_eq!(block("a\tb\n\u{1b}c", "  "), "  a    b\n  \\u{1b}c\n");
+        assert_eq!(block("a\tb\n\u{1b}c", "  "), "  a    b\n  \\x1bc\n");
     }
 
     #[test]
