@@ -146,7 +146,6 @@ pub struct Engine {
     /// Started attempts in the order of their records, waiting for these to be durable.
     recording: VecDeque<(Seq, AttemptId)>,
     on_hold: bool,
-    finished: Vec<JobId>,
     checkpoint_at: Timestamp,
     checkpoint_seq: Seq,
     records: Vec<Record>,
@@ -166,7 +165,6 @@ impl Engine {
             flights: HashMap::new(),
             recording: VecDeque::new(),
             on_hold: false,
-            finished: Vec::new(),
             checkpoint_at: now + CHECKPOINT_EVERY,
             checkpoint_seq,
             records: Vec::new(),
@@ -301,7 +299,6 @@ impl Engine {
         if open {
             self.record(Record::Finished { job: job.clone(), at: self.now });
             self.queues.remove(&job);
-            self.finished.push(job.clone());
             self.effects.push(Effect::Tell(Notice::Finished(job)));
         }
     }
@@ -338,11 +335,7 @@ impl Engine {
         }
         self.flush_records();
         let mut checkpoint = Checkpoint { snapshot: self.ledger.snapshot(), ..Checkpoint::default() };
-        for job in std::mem::take(&mut self.finished) {
-            if let Some((_, state)) = self.ledger.get(&job) {
-                checkpoint.finished.push((job, state.without_items()));
-            }
-        }
+        checkpoint.finished = self.ledger.take_finished();
         for (id, _) in &checkpoint.snapshot.jobs {
             let state = self.ledger.get_mut(id).expect("listed by the ledger itself");
             let chunks = state.items.take_dirty().into_iter();

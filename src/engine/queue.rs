@@ -215,9 +215,9 @@ impl JobQueue {
 }
 
 impl StepQueue {
-    /// Pending items that wait out a pause.
-    pub(super) fn backing_off(&self) -> u32 {
-        self.later.len() as u32
+    /// Pending items that wait out a pause; one whose pause is over waits for what the others wait for.
+    pub(super) fn backing_off(&self, now: Timestamp) -> u32 {
+        self.later.iter().filter(|Reverse((due, _))| *due > now).count() as u32
     }
 
     /// When the first pause ends.

@@ -33,7 +33,7 @@ impl Engine {
 fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
     let mut most = 0;
     for step in queue.steps.values() {
-        let backing_off = step.backing_off().min(step.pending);
+        let backing_off = step.backing_off(now).min(step.pending);
         let rest = step.pending - backing_off;
         if backing_off > 0 {
             *view.waiting.entry(Waiting::Backoff).or_default() += backing_off;

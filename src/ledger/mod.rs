@@ -41,6 +41,8 @@ pub struct Ledger {
     /// What is not of one job.
     pub globals: Globals,
     jobs: BTreeMap<JobId, (Arc<Job>, JobLedger)>,
+    /// Jobs whose end was applied as a record and is in no checkpoint yet.
+    finished: Vec<JobId>,
 }
 
 impl Ledger {
@@ -88,8 +90,22 @@ impl Ledger {
                 state.parts = state.parts.max(part.part);
                 state.committed_to = state.committed_to.max(part.to);
             }),
-            Record::Finished { job, at } => self.with(job, |state| state.finish(*at)),
+            Record::Finished { job, at } => {
+                self.with(job, |state| state.finish(*at));
+                self.finished.push(job.clone());
+            }
         }
+    }
+
+    /// The jobs that finished since the last call and are still known. A snapshot no longer names them, so
+    /// the next checkpoint has to: also those whose end was read back from the journal.
+    pub fn take_finished(&mut self) -> Vec<(JobId, JobLedger)> {
+        let finished = std::mem::take(&mut self.finished);
+        let known = finished.into_iter().filter_map(|job| {
+            let (_, state) = self.jobs.get(&job)?;
+            Some((job, state.without_items()))
+        });
+        known.collect()
     }
 
     fn with(&mut self, job: &JobId, change: impl FnOnce(&mut JobLedger)) {

@@ -87,6 +87,7 @@ pub struct Night<R: Rows> {
 
 enum Happening {
     Synced,
+    Recorded(Seq),
     Prompts(JobId, Vec<Arc<Item>>),
     Ended(AttemptId, Ending),
     Judged(AttemptId, Verdict),
@@ -206,6 +207,7 @@ impl<R: Rows> Night<R> {
     fn happen(&mut self, happening: Happening) -> Result<(), PowerCut> {
         let event = match happening {
             Happening::Synced => return self.sync(),
+            Happening::Recorded(seq) => Event::Recorded(seq),
             Happening::Prompts(job, items) => Event::Prompts(job, items),
             Happening::Ended(attempt, ending) => Event::Ended(attempt, ending),
             Happening::Judged(attempt, verdict) => Event::Judged(attempt, verdict),
@@ -241,7 +243,7 @@ impl<R: Rows> Night<R> {
                 self.later(Duration::from_millis(50), Happening::Judged(attempt, Verdict::Pass));
             }
             Effect::CloseParts(job, state) => {
-                self.sync()?;
+                self.sync_first()?;
                 self.write()?;
                 if let Some(part) = self.rows.close(&job, self.now) {
                     self.later(Duration::ZERO, Happening::PartCommitted(part));
@@ -251,7 +253,7 @@ impl<R: Rows> Night<R> {
                 self.later(Duration::ZERO, Happening::PartsClosed(job));
             }
             Effect::Checkpoint(checkpoint) => {
-                self.sync()?;
+                self.sync_first()?;
                 self.write()?;
                 match self.store.checkpoint(&checkpoint) {
                     Ok(()) => {}
@@ -265,7 +267,21 @@ impl<R: Rows> Night<R> {
         Ok(())
     }
 
+    /// Makes everything durable and brings the news at once.
     fn sync(&mut self) -> Result<(), PowerCut> {
+        let durable = self.make_durable()?;
+        self.event(Event::Recorded(durable))
+    }
+
+    /// Makes everything durable in the midst of other effects: the news must wait until these are carried
+    /// out, because what the engine writes down on it belongs behind them.
+    fn sync_first(&mut self) -> Result<(), PowerCut> {
+        let durable = self.make_durable()?;
+        self.later(Duration::ZERO, Happening::Recorded(durable));
+        Ok(())
+    }
+
+    fn make_durable(&mut self) -> Result<Seq, PowerCut> {
         self.sync_due = false;
         self.write()?;
         let durable = self.store.sync().expect("memory syncs");
@@ -274,7 +290,7 @@ impl<R: Rows> Night<R> {
             self.rows.push(self.durable, &record);
         }
         self.durable = durable;
-        self.event(Event::Recorded(durable))
+        Ok(durable)
     }
 
     fn later(&mut self, delay: Duration, happening: Happening) {

@@ -65,8 +65,8 @@ impl Parts {
 impl Rows for Parts {
     const WANTED: bool = true;
 
-    fn add(&mut self, job: &Arc<Job>, parts: u32, _: Seq) {
-        self.open.insert(job.id.clone(), (parts + 1, Part::default()));
+    fn add(&mut self, job: &Arc<Job>, parts: u32, committed_to: Seq) {
+        self.open.insert(job.id.clone(), (parts + 1, Part { to: committed_to, ..Part::default() }));
     }
 
     fn push(&mut self, seq: Seq, record: &Record) {
@@ -82,7 +82,7 @@ impl Rows for Parts {
             Record::Settled(settled) => (&settled.job, Some(settled)),
             _ => return,
         };
-        let Some((_, open)) = self.open.get_mut(job) else { return };
+        let Some((_, open)) = self.open.get_mut(job).filter(|(_, open)| seq > open.to) else { return };
         open.to = seq;
         open.results.extend(result.map(|settled| (**settled).clone()));
         if let Record::Ended(ended) = record {
@@ -95,7 +95,8 @@ impl Rows for Parts {
         if open.results.is_empty() && open.attempts.is_empty() {
             return None;
         }
-        let part = std::mem::take(open);
+        let next = Part { to: open.to, ..Part::default() };
+        let part = std::mem::replace(open, next);
         let committed = PartCommitted {
             job: job.clone(),
             part: *number,

@@ -1,0 +1,97 @@
+//! What happened in a night, for comparison and for the sums at the end: nights in which nothing
+//! interesting happens would prove nothing.
+
+use overnight::attempt::ErrorCode;
+use overnight::ledger::JobLedger;
+
+use super::rows::Part;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) nights: u64,
+    pub(super) cuts: u64,
+    pub(super) holds: u64,
+    unknown: u64,
+    escalated: u64,
+    succeeded: u64,
+    cancelled: u64,
+    expired: u64,
+    failed_over: u64,
+    at_peak: u64,
+    over_item_cap: u64,
+    pub(super) blocked: u64,
+    pub(super) resumed: u64,
+    pub(super) measured: u64,
+    pub(super) requests: u64,
+    pub(super) pico: i128,
+}
+
+impl Seen {
+    /// Adds one job.
+    pub(super) fn job(&mut self, state: &JobLedger, rows: &Part) {
+        let counts = state.counts();
+        self.unknown += state.unknown;
+        self.succeeded += u64::from(counts.succeeded);
+        self.cancelled += u64::from(counts.cancelled);
+        self.expired += u64::from(counts.expired);
+        self.over_item_cap += state.failures.get(&ErrorCode::MaxCost).copied().unwrap_or(0);
+        for row in &rows.attempts {
+            self.escalated += u64::from(row.escalation.is_some());
+            self.failed_over += u64::from(&*row.route.provider == "other");
+            self.at_peak += u64::from(&*row.route.window == "peak");
+        }
+    }
+
+    /// Adds one night.
+    pub(super) fn add(&mut self, other: &Seen) {
+        self.nights += 1;
+        for ((sum, ..), more) in self.fields().into_iter().zip(other.counts()) {
+            *sum += more;
+        }
+        self.resumed += other.resumed;
+        self.requests += other.requests;
+        self.pico += other.pico;
+    }
+
+    /// Whether two thousand nights saw enough.
+    pub(super) fn check(&mut self) {
+        let nights = self.nights;
+        for (count, least, name) in self.fields() {
+            assert!(*count * 2_000 >= least * nights, "too few {name}: {count} in {nights} nights");
+        }
+    }
+
+    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 12] {
+        [
+            (&mut self.cuts, 2_000, "power cuts"),
+            (&mut self.holds, 500, "full disks"),
+            (&mut self.unknown, 500, "unknown outcomes"),
+            (&mut self.escalated, 3_000, "escalations"),
+            (&mut self.succeeded, 20_000, "successes"),
+            (&mut self.cancelled, 500, "cancelled items"),
+            (&mut self.expired, 500, "expired items"),
+            (&mut self.failed_over, 500, "attempts on the other account"),
+            (&mut self.at_peak, 500, "attempts at the peak price"),
+            (&mut self.over_item_cap, 50, "items over their own cap"),
+            (&mut self.blocked, 100, "jobs stopped by their cap"),
+            (&mut self.measured, 20, "nights under a measured limit"),
+        ]
+    }
+
+    fn counts(&self) -> [u64; 12] {
+        [
+            self.cuts,
+            self.holds,
+            self.unknown,
+            self.escalated,
+            self.succeeded,
+            self.cancelled,
+            self.expired,
+            self.failed_over,
+            self.at_peak,
+            self.over_item_cap,
+            self.blocked,
+            self.measured,
+        ]
+    }
+}
