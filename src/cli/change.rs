@@ -23,7 +23,7 @@ pub enum Wish {
 
 impl Wish {
     /// The changes that make it so, in order.
-    fn changes(self) -> Vec<JobChange> {
+    pub(super) fn changes(self) -> Vec<JobChange> {
         match self {
             Wish::Cancel => vec![JobChange::Cancelled],
             Wish::Pause => vec![JobChange::Paused],

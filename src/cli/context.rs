@@ -18,7 +18,6 @@ use super::args::Globals;
 use super::error::CliError;
 use super::exit::Exit;
 use super::format::Zone;
-use super::jobs::Jobs;
 use super::style::{self, Line};
 use super::term::Terminal;
 use super::words::Setting;
@@ -47,6 +46,13 @@ impl Context {
             globals,
             config: OnceCell::new(),
         }
+    }
+
+    /// With a config that is in no file.
+    pub fn with_config(globals: Globals, config: Config) -> Context {
+        let context = Context::new(globals);
+        let _ = context.config.set(config);
+        context
     }
 
     /// The config, read when a verb first needs it: one that does not is not stopped by a mistake there.
@@ -122,18 +128,6 @@ impl Context {
     /// The process that owns the store, if there is one.
     pub fn owner(&self) -> Result<Option<Client>, CliError> {
         Ok(Client::connect(self.state_dir()?)?)
-    }
-
-    /// The state of all jobs: from the process that owns the store, else from the store itself, which
-    /// `open` opens.
-    pub fn jobs<S: Jobs + 'static>(
-        &self,
-        open: impl FnOnce(&Context) -> Result<S, CliError>,
-    ) -> Result<Box<dyn Jobs>, CliError> {
-        match self.owner()? {
-            Some(client) => Ok(Box::new(client)),
-            None => Ok(Box::new(open(self)?)),
-        }
     }
 }
 

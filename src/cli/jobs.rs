@@ -27,6 +27,16 @@ pub trait Jobs {
     }
 }
 
+impl<J: Jobs + ?Sized> Jobs for Box<J> {
+    fn views(&mut self) -> Result<Vec<JobView>, CliError> {
+        (**self).views()
+    }
+
+    fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {
+        (**self).change(job, change)
+    }
+}
+
 /// The state as its owner sees it.
 impl Jobs for Client {
     fn views(&mut self) -> Result<Vec<JobView>, CliError> {

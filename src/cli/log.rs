@@ -16,9 +16,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::args::Globals;
 
-/// Starts to log on stderr: warnings, with `-v` what happens, with `-vv` how.
-pub fn start(globals: &Globals, colour: bool) {
-    let filter = Targets::new().with_target("overnight", level(globals));
+/// Starts to log on stderr: warnings, with `-v` what happens, with `-vv` how; a daemon one step more.
+pub fn start(globals: &Globals, is_daemon: bool, colour: bool) {
+    let filter = Targets::new().with_target("overnight", level(globals, is_daemon));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process, as tests do, changes nothing.
@@ -28,8 +28,8 @@ pub fn start(globals: &Globals, colour: bool) {
     };
 }
 
-fn level(globals: &Globals) -> LevelFilter {
-    match (globals.quiet, globals.verbose) {
+fn level(globals: &Globals, is_daemon: bool) -> LevelFilter {
+    match (globals.quiet, globals.verbose.saturating_add(u8::from(is_daemon))) {
         (true, _) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::WARN,
         (false, 1) => LevelFilter::INFO,
@@ -65,9 +65,10 @@ mod tests {
     #[test]
     fn quiet_wins_over_nothing_and_two_vs_say_more_than_one() {
         let globals = |quiet, verbose| Globals { quiet, verbose, ..Globals::default() };
-        assert_eq!(level(&globals(true, 0)), LevelFilter::ERROR);
-        assert_eq!(level(&globals(false, 0)), LevelFilter::WARN);
-        assert_eq!(level(&globals(false, 1)), LevelFilter::INFO);
-        assert_eq!(level(&globals(false, 9)), LevelFilter::DEBUG);
+        assert_eq!(level(&globals(true, 0), false), LevelFilter::ERROR);
+        assert_eq!(level(&globals(false, 0), false), LevelFilter::WARN);
+        assert_eq!(level(&globals(false, 0), true), LevelFilter::INFO);
+        assert_eq!(level(&globals(false, 1), false), LevelFilter::INFO);
+        assert_eq!(level(&globals(false, 9), false), LevelFilter::DEBUG);
     }
 }

@@ -21,10 +21,12 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 pub mod args;
+pub mod ask;
 pub mod catalog;
 pub mod change;
 pub mod completions;
 pub mod context;
+pub mod daemon;
 pub mod doctor;
 pub mod error;
 pub mod escape;
@@ -37,6 +39,8 @@ pub mod live;
 pub mod log;
 pub mod man;
 pub mod notice;
+pub mod queue;
+pub mod run;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod session;
@@ -48,13 +52,16 @@ pub mod term;
 pub mod wait;
 pub mod watch;
 pub mod words;
+pub mod work;
 
-use args::{Args, StatusArgs, Verb, WatchArgs};
+use args::{Args, StatusArgs, SubmitArgs, Verb, WatchArgs};
 use change::Wish;
 use context::Context;
 use error::CliError;
 use exit::Exit;
+use session::Hold;
 
+use crate::clock;
 use crate::control::Client;
 
 /// Does what the arguments say and gives the exit code.
@@ -67,7 +74,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return refuse(&error, json).into(),
     };
     let colour = term::Terminal::stderr(args.globals.color, false, false).colour;
-    log::start(&args.globals, colour);
+    let is_daemon = matches!(args.verb, Verb::Daemon(_));
+    log::start(&args.globals, is_daemon, colour);
     // The hook has said where; nothing is left to say but that it failed.
     let done = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(args)));
     done.unwrap_or(Ok(Exit::Unexpected)).unwrap_or_else(|error| tell(&error, json, colour)).into()
@@ -116,22 +124,39 @@ fn tell(error: &CliError, json: bool, colour: bool) -> Exit {
 fn dispatch(args: Args) -> Result<Exit, CliError> {
     let context = Context::new(args.globals);
     match &args.verb {
-        Verb::Completions(args) => completions::run(args, &context),
-        Verb::Man(args) => man::run(args, &context),
-        Verb::Init(args) => init::run(args, include_str!("init/overnight.toml"), &context),
+        Verb::Submit(args) => submitted(args, &context),
+        Verb::Run(args) => run::run(args, &context),
+        Verb::Daemon(args) => daemon::run(args, &context),
+        Verb::Simulate(args) => Ok(crate::simulate::run(args).map(|()| Exit::Done)?),
         Verb::Status(StatusArgs { job, watch: true }) => {
             watch::run(&WatchArgs { job: job.clone() }, &context, owner(&context)?)
         }
-        Verb::Status(args) => status::run(args, &context, &mut owner(&context)?),
+        Verb::Status(args) => status::run(args, &context, &mut Hold::jobs(&context)?),
         Verb::Watch(args) => watch::run(args, &context, owner(&context)?),
-        Verb::Wait(args) => wait::run(args, &context, owner(&context)?),
-        Verb::Cancel(args) => change::run(&args.job, Wish::Cancel, &context, &mut owner(&context)?),
-        Verb::Pause(args) => change::run(&args.job, Wish::Pause, &context, &mut owner(&context)?),
+        Verb::Wait(args) => match context.owner()? {
+            Some(client) => wait::run(args, &context, client),
+            None => wait::without_owner(args, &context, &mut Hold::jobs(&context)?),
+        },
+        Verb::Cancel(args) => change::run(&args.job, Wish::Cancel, &context, &mut Hold::jobs(&context)?),
+        Verb::Pause(args) => change::run(&args.job, Wish::Pause, &context, &mut Hold::jobs(&context)?),
         Verb::Resume(args) => {
-            change::run(&args.job, Wish::Resume(args.max_cost), &context, &mut owner(&context)?)
+            change::run(&args.job, Wish::Resume(args.max_cost), &context, &mut Hold::jobs(&context)?)
         }
+        Verb::Completions(args) => completions::run(args, &context),
+        Verb::Man(args) => man::run(args, &context),
+        Verb::Init(args) => init::run(args, include_str!("init/overnight.toml"), &context),
         _ => Err(CliError::new("unavailable", Exit::Unexpected, "this build cannot do that yet")),
     }
+}
+
+/// Queues files at the owner of the store, or in it.
+fn submitted(args: &SubmitArgs, context: &Context) -> Result<Exit, CliError> {
+    let ask = ask::ask(&args.job, &args.queue, context.config()?, clock::now())?;
+    let mut hold = Hold::take(context)?;
+    let has_owner = matches!(hold, Hold::Theirs(_));
+    submit::run(&args.files, context, has_owner, |file| {
+        queue::queue(file, &ask, args.queue.again, context, &mut hold)
+    })
 }
 
 /// The process that owns the store, which must be there.

@@ -1,23 +1,102 @@
-//! The store, opened by the command itself because no other process owns it.
+//! The store: opened by the command itself where no other process owns it, else its owner.
 //!
 //! Shell.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Context;
 use super::error::CliError;
-use crate::catalog::Route;
+use super::jobs::Jobs;
+use crate::catalog::{Catalog, Route};
 use crate::clock::{self, Timestamp};
 use crate::config::Config;
+use crate::control::{Client, ControlError, RefusedCode};
 use crate::job::{Job, JobId};
 use crate::ledger::Ledger;
+use crate::record::{JobChange, Record};
 use crate::results::describe::PriceCatalog;
 use crate::results::folder::Folder;
 use crate::results::parts::{Parts, Settings};
 use crate::results::read;
 use crate::store::files::FileStore;
 use crate::store::{FinalStates, Store, StoreError};
+use crate::view::{JobView, Waiting};
+
+/// How often a command looks again at a store that another command has open for a moment.
+const LOOKS: u32 = 30;
+/// The pause between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Who owns the store.
+pub enum Hold {
+    /// This process does.
+    Ours(Box<Session>),
+    /// Another one does.
+    Theirs(Client),
+}
+
+impl Hold {
+    /// Reaches the owner of the store, or opens it. Commands have a store open for moments, so one that
+    /// is taken and has no owner to talk to is tried again for a while.
+    pub fn take(context: &Context) -> Result<Hold, CliError> {
+        let mut looks = 0;
+        loop {
+            if let Some(client) = context.owner()? {
+                return Ok(Hold::Theirs(client));
+            }
+            match Session::open(context) {
+                Ok(session) => return Ok(Hold::Ours(Box::new(session))),
+                Err(error) if error.code == "store_owned" && looks < LOOKS => {
+                    looks += 1;
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The state of all jobs; a store that is not there yet is not made for that.
+    pub fn jobs(context: &Context) -> Result<Box<dyn Jobs>, CliError> {
+        if !context.state_dir()?.join("journal").exists() {
+            return Ok(match context.owner()? {
+                Some(client) => Box::new(client),
+                None => Box::new(Nothing),
+            });
+        }
+        Ok(match Hold::take(context)? {
+            Hold::Ours(session) => session,
+            Hold::Theirs(client) => Box::new(client),
+        })
+    }
+
+    /// Items, deadline and cap of a job, where there is one of this name.
+    pub fn known(&mut self, id: &JobId) -> Result<Option<(u32, Option<Timestamp>, Option<f64>)>, CliError> {
+        let view = match self {
+            Hold::Ours(session) => session.ledger.get(id).map(|(job, state)| JobView::of(job, state)),
+            Hold::Theirs(client) => match client.view(id.clone()) {
+                Ok(view) => Some(view),
+                Err(ControlError::Refused(refused)) if refused.code == RefusedCode::NoSuchJob => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        Ok(view.map(|view| (view.items, view.deadline_at, view.max_cost_usd)))
+    }
+}
+
+/// A store that was never used.
+struct Nothing;
+
+impl Jobs for Nothing {
+    fn views(&mut self) -> Result<Vec<JobView>, CliError> {
+        Ok(Vec::new())
+    }
+
+    fn change(&mut self, job: &JobId, _: &JobChange) -> Result<JobView, CliError> {
+        Err(CliError::no_such_job(job.as_str()))
+    }
+}
 
 /// The store and what it recovered.
 pub struct Session {
@@ -40,6 +119,34 @@ impl Session {
     pub fn job(&self, id: &JobId) -> Option<&Arc<Job>> {
         self.ledger.get(id).map(|(job, _)| job)
     }
+
+    fn view(&self, id: &JobId) -> Option<JobView> {
+        let (job, state) = self.ledger.get(id)?;
+        let mut view = JobView::of(job, state);
+        if view.counts.pending > 0 {
+            view.waiting.insert(Waiting::NoDaemon, view.counts.pending);
+        }
+        Some(view)
+    }
+}
+
+/// The state as it is while nobody works on it.
+impl Jobs for Session {
+    fn views(&mut self) -> Result<Vec<JobView>, CliError> {
+        let ids: Vec<JobId> = self.ledger.jobs().map(|(job, _)| job.id.clone()).collect();
+        let mut views: Vec<JobView> = ids.iter().filter_map(|id| self.view(id)).collect();
+        views.sort_by(|a, b| (a.submitted_at, &a.job_id).cmp(&(b.submitted_at, &b.job_id)));
+        Ok(views)
+    }
+
+    /// Writes the change down; the next process that works on the job acts on it.
+    fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {
+        let record = Record::Changed(job.clone(), change.clone());
+        self.store.append(std::slice::from_ref(&record))?;
+        self.store.sync()?;
+        self.ledger.apply(&record);
+        self.view(job).ok_or_else(|| CliError::no_such_job(job.as_str()))
+    }
 }
 
 /// The results folder of the config.
@@ -54,30 +161,28 @@ pub fn parts(config: &Config) -> Result<Parts, CliError> {
     Parts::open(results(config), settings).map_err(|error| anyhow::Error::from(error).into())
 }
 
-/// Every route a set of jobs may use: those of the catalog, and those of models only their ladders name.
-pub fn routes<'a>(
-    config: &Config,
-    jobs: impl IntoIterator<Item = &'a Arc<Job>>,
-    now: Timestamp,
-) -> Vec<Arc<Route>> {
+/// Every route there is reason to know now: those of the catalog, and those only unfinished jobs name.
+pub fn all_routes(config: &Config, ledger: &Ledger) -> Vec<Arc<Route>> {
+    let now = clock::now();
+    let unfinished = ledger.jobs().filter(|(_, state)| state.finished_at.is_none());
     let mut routes = config.catalog.routes(now);
-    let ladders =
-        jobs.into_iter().flat_map(|job| job.classes.iter().flat_map(|class| class.ladder.0.iter().flatten()));
-    for name in ladders {
-        if !routes.iter().any(|route| *route.name == **name) {
-            routes.extend(config.catalog.route(name, now));
+    for (job, _) in unfinished {
+        for route in routes_of(&config.catalog, job, now) {
+            if !routes.iter().any(|known| known.name == route.name) {
+                routes.push(route);
+            }
         }
     }
     routes
 }
 
-/// Every route there is reason to know now.
-pub fn all_routes(config: &Config, ledger: &Ledger) -> Vec<Arc<Route>> {
-    routes(
-        config,
-        ledger.jobs().filter(|(_, state)| state.finished_at.is_none()).map(|(job, _)| job),
-        clock::now(),
-    )
+/// The routes that a job's ladders name, listed in the catalog or not.
+pub fn routes_of(catalog: &Catalog, job: &Job, now: Timestamp) -> Vec<Arc<Route>> {
+    let mut names: Vec<&String> =
+        job.classes.iter().flat_map(|class| class.ladder.0.iter().flatten()).collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().filter_map(|name| catalog.route(name, now)).collect()
 }
 
 /// How items of committed parts ended, for a store whose index is lost.

@@ -30,7 +30,7 @@ pub fn run(args: &StatusArgs, context: &Context, jobs: &mut dyn Jobs) -> Result<
 /// Every job on a line, those that are not over last, where the eye is.
 pub fn many(views: &[JobView], setting: &Setting) -> Vec<Line> {
     if views.is_empty() {
-        return vec![Line::new().text("no jobs yet; `overnight submit FILE` queues one")];
+        return vec![Line::new().add(Paint::Faint, "no jobs yet; `overnight submit FILE` queues one")];
     }
     let mut order: Vec<&JobView> = views.iter().collect();
     order.sort_by_key(|view| (view.finished_at.is_none(), view.submitted_at, view.job_id.clone()));

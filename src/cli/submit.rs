@@ -14,6 +14,7 @@ use super::format::{self, count, counted};
 use super::style::{Line, Paint};
 use super::words::Setting;
 use crate::clock::Timestamp;
+use crate::input::BadLines;
 use crate::job::JobId;
 
 /// The first bad lines that are named; the rest is counted.
@@ -90,21 +91,31 @@ pub fn said(queued: &Queued, has_owner: bool, setting: &Setting) -> Vec<Line> {
     lines
 }
 
-/// Lines that cannot be used, all of them, by number; nothing was queued.
-pub fn bad_lines(file: &str, n_lines: u64, bad: &[(u64, String)]) -> CliError {
-    let n_bad = bad.len() as u64;
+/// Lines that cannot be used, by number; nothing was queued.
+pub fn bad_lines(bad: &BadLines) -> CliError {
+    let n_lines = bad.n_bad + bad.n_good;
     let lines = if n_lines == 1 { "line" } else { "lines" };
-    let message =
-        format!("{file}: {} of {} {lines} cannot be used, nothing was queued", count(n_bad), count(n_lines));
+    let message = format!(
+        "{}: {} of {} {lines} cannot be used, nothing was queued",
+        bad.name,
+        count(bad.n_bad),
+        count(n_lines)
+    );
     let mut error = CliError::new("bad_input", Exit::BadInput, message);
-    for (line, why) in bad.iter().take(SHOWN_BAD) {
-        error = error.detail(format!("line {}: {why}", count(*line)));
+    for line in bad.lines.iter().take(SHOWN_BAD) {
+        let column = line.column.map_or(String::new(), |column| format!(", column {}", count(column)));
+        error = error.detail(format!("line {}{column}: {}", count(line.line), line.message));
     }
-    if bad.len() > SHOWN_BAD {
-        error = error.detail(format!("and {} more", count(n_bad - SHOWN_BAD as u64)));
+    let more = bad.n_bad.saturating_sub(SHOWN_BAD as u64);
+    if more > 0 {
+        error = error.detail(format!("and {} more", count(more)));
     }
-    match n_lines.saturating_sub(n_bad) {
+    if let Some(hint) = &bad.hint {
+        error = error.detail(hint);
+    }
+    match bad.n_good {
         0 => error,
+        1 => error.hint("fix these lines and submit again, or pass --skip-bad to queue the other one"),
         good => error.hint(format!(
             "fix these lines and submit again, or pass --skip-bad to queue the other {}",
             count(good)
@@ -117,6 +128,7 @@ mod tests {
     use super::*;
     use crate::cli::format::Zone;
     use crate::cli::{samples, style};
+    use crate::input::BadLine;
 
     fn queued() -> Queued {
         Queued {
@@ -159,13 +171,21 @@ mod tests {
         ");
     }
 
+    fn bad(lines: &[(u64, &str)], n_good: u64) -> BadLines {
+        let mut bad = BadLines { name: "jobs/reviews.jsonl".to_owned(), n_good, ..BadLines::default() };
+        for (line, message) in lines {
+            bad.push(BadLine { line: *line, column: None, message: (*message).to_owned() });
+        }
+        bad
+    }
+
     #[test]
     fn all_bad_lines_are_reported_together() {
-        let bad = [
-            (17, "unknown field `priorty` (did you mean `priority`?)".to_owned()),
-            (40, "`custom_id` \"r-12\" is already used on line 12".to_owned()),
+        let lines = [
+            (17, "unknown field `priorty` (did you mean `priority`?)"),
+            (40, "`custom_id` \"r-12\" is already used on line 12"),
         ];
-        let error = bad_lines("jobs/reviews.jsonl", 200, &bad);
+        let error = bad_lines(&bad(&lines, 198));
         assert_eq!(error.exit, Exit::BadInput);
         insta::assert_snapshot!(error.human(false), @r#"
         error[bad_input]: jobs/reviews.jsonl: 2 of 200 lines cannot be used, nothing was queued
@@ -177,8 +197,8 @@ mod tests {
 
     #[test]
     fn many_bad_lines_are_counted_and_a_file_without_a_good_one_gets_no_hint_to_skip() {
-        let bad: Vec<(u64, String)> = (1..=30).map(|line| (line, "not JSON".to_owned())).collect();
-        let error = bad_lines("x", 30, &bad);
+        let lines: Vec<(u64, &str)> = (1..=30).map(|line| (line, "not JSON")).collect();
+        let error = bad_lines(&bad(&lines, 0));
         assert_eq!(error.details.len(), SHOWN_BAD + 1);
         assert_eq!(error.details.last().unwrap(), "and 10 more");
         assert_eq!(error.hint, None);

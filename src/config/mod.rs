@@ -79,6 +79,11 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Config, ConfigError> {
     check(path, &text, inputs)
 }
 
+/// The config that `text` is, whatever files there are; relative folders are below the working directory.
+pub fn parse(text: &str, inputs: &Inputs<'_>) -> Result<Config, ConfigError> {
+    check(None, text, inputs)
+}
+
 /// Checks a config that was read.
 fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Config, ConfigError> {
     let bundled = Catalog::bundled();

@@ -47,21 +47,31 @@ impl Lanes {
             by_name: HashMap::new(),
             steps: BTreeMap::new(),
         };
+        lanes.add(routes, now);
+        lanes
+    }
+
+    /// Opens a lane for every route that has none.
+    pub(super) fn add(&mut self, routes: Vec<Arc<Route>>, now: Timestamp) {
         for route in routes {
-            let known = lanes.accounts.iter().position(|(name, ..)| *name == route.account);
+            if self.find(&route.name).is_some() {
+                continue;
+            }
+            let known = self.accounts.iter().position(|(name, ..)| *name == route.account);
             let account = known.unwrap_or_else(|| {
                 let limits = route.account_limits;
                 // Without a stated ceiling the account adds none to those of its routes.
                 let quota = Quota::unlimited_unless(limits, now);
-                lanes.accounts.push((route.account.clone(), Account::new(now), quota));
-                lanes.accounts.len() - 1
+                self.accounts.push((route.account.clone(), Account::new(now), quota));
+                self.accounts.len() - 1
             });
-            lanes.by_name.insert(route.name.clone(), lanes.lanes.len());
+            self.by_name.insert(route.name.clone(), self.lanes.len());
             let quota = Quota::new(route.limits, now);
             let ready = VecDeque::new();
-            lanes.lanes.push(Lane { route, account, quota, dead: None, ready, ahead: 0, sends: (0, 0, 0) });
+            self.lanes.push(Lane { route, account, quota, dead: None, ready, ahead: 0, sends: (0, 0, 0) });
         }
-        lanes
+        // Which routes a step has was worked out without the new ones.
+        self.steps.clear();
     }
 
     pub(super) fn find(&self, route: &str) -> Option<usize> {

@@ -57,6 +57,8 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// What happened.
 #[derive(Debug)]
 pub enum Event {
+    /// Routes that ladders to come may name; those already known stay as they are.
+    Routes(Vec<Arc<Route>>),
     /// A job's prompts are durable.
     Accepted(Arc<Job>),
     /// Items that were asked for with [`Effect::Read`].
@@ -178,6 +180,7 @@ impl Engine {
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         self.set_clock(now);
         match event {
+            Event::Routes(routes) => self.lanes.add(routes, self.now),
             Event::Accepted(job) => self.accepted(job),
             Event::Prompts(job, items) => self.prompts(&job, items),
             Event::Recorded(seq) => self.recorded(seq),

@@ -85,6 +85,8 @@ pub struct ReadOptions {
     pub line_commands: bool,
     /// The most bytes a line may have.
     pub max_line: usize,
+    /// What else a line must hold to be used, or why it cannot be.
+    pub judge: fn(&Item) -> Result<(), String>,
 }
 
 impl ReadOptions {
@@ -103,6 +105,7 @@ impl ReadOptions {
             limit: None,
             line_commands: false,
             max_line: MAX_LINE,
+            judge: |_| Ok(()),
         }
     }
 }

@@ -272,6 +272,12 @@ impl<'o> Reader<'o> {
 
         let (custom_id, claim) = self.claim(line, &name)?;
         let class = self.class(model.as_deref(), &overrides)?;
+        let json = match &edited {
+            Some(bytes) => Bytes::copy_from_slice(bytes),
+            None => Bytes::copy_from_slice(original.bytes()),
+        };
+        let item = item(self.next_index, custom_id, class, request.wire, json, facts, overrides.item);
+        (self.options.judge)(&item)?;
         match claim {
             Claim::Given(free) => self.ids.claim(free),
             Claim::Made => self.ids.claim_made(line),
@@ -280,15 +286,10 @@ impl<'o> Reader<'o> {
                 self.tally.n_renamed += 1;
             }
         }
-        self.classes.count(class, line, &custom_id);
+        self.classes.count(class, line, &item.custom_id);
         self.note(&request, done);
-        let index = self.next_index;
         self.next_index += 1;
-        let json = match &edited {
-            Some(bytes) => Bytes::copy_from_slice(bytes),
-            None => Bytes::copy_from_slice(original.bytes()),
-        };
-        Ok(item(index, custom_id, class, request.wire, json, facts, overrides.item))
+        Ok(item)
     }
 
     /// A name that no other line has.

@@ -27,6 +27,8 @@ pub(super) enum News {
     PartsClosed(JobId),
     /// A job's prompts are permanent.
     Accepted(Arc<Job>),
+    /// A job was not accepted, and why.
+    NotAccepted(JobId, String),
     /// The disk is full, and what to do; `None` when it no longer is.
     DiskFull(Option<String>),
     /// Results cannot be written for now, and why; work goes on, rows stay in the journal.

@@ -11,7 +11,7 @@
 //!
 //! Shell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, sync_channel};
@@ -23,13 +23,15 @@ use tokio::task::JoinSet;
 use crate::catalog::Route;
 use crate::check;
 use crate::clock::{self, Timestamp};
+use crate::control::{Asked, RefusedCode, Request, Response};
 use crate::engine::{Effect, Engine, Event, Notice};
 use crate::job::{Job, JobId};
 use crate::ledger::Ledger;
 use crate::provider::http::Providers;
-use crate::record::JobChange;
+use crate::record::{JobChange, Seq};
 use crate::results::parts::Parts;
 use crate::store::files::FileStore;
+use crate::store::prompts::PromptReader;
 use crate::store::{Store, StoreError};
 use crate::view::{JobView, Waiting};
 
@@ -61,8 +63,10 @@ pub struct Setup {
     pub store: FileStore,
     /// What it recovered.
     pub ledger: Ledger,
-    /// All routes of the config.
+    /// All routes there is reason to know now.
     pub routes: Vec<Arc<Route>>,
+    /// The routes a job that comes later may need beside them.
+    pub routes_for: Box<dyn Fn(&Job) -> Vec<Arc<Route>>>,
     /// How to call them.
     pub providers: Arc<Providers>,
     /// Where rows go.
@@ -78,20 +82,6 @@ pub enum Until {
     Idle,
     /// When told to stop.
     Stopped,
-}
-
-/// What others want of the process that owns the store.
-pub enum Request {
-    /// All jobs as they are shown.
-    Views(oneshot::Sender<Vec<JobView>>),
-    /// A command for a job.
-    Change(JobId, JobChange, oneshot::Sender<bool>),
-    /// Take in a job whose prompts are staged.
-    Adopt(Arc<Job>, oneshot::Sender<()>),
-    /// Make a job's rows readable in the results folder.
-    Flush(JobId, oneshot::Sender<()>),
-    /// Stop, leaving everything in order.
-    Stop,
 }
 
 /// Why the driver returned.
@@ -128,16 +118,18 @@ pub enum Show<'a> {
     ResultsBlocked(Option<&'a str>),
 }
 
-/// Runs until `until` or `stop`, then leaves the store in order.
+/// Runs until `until` or `stop`, then leaves the store in order. Whoever asks over `requests` is answered
+/// when what was asked for is durable.
 pub async fn run(
     setup: Setup,
     until: Until,
-    mut requests: mpsc::Receiver<Request>,
+    mut requests: mpsc::Receiver<Asked>,
     stop: impl Future<Output = ()>,
     mut show: impl FnMut(Show<'_>),
 ) -> Result<Ended, LiveError> {
     let now = clock::now();
     let (inbox, mut news) = Inbox::new();
+    let staged = setup.store.reader();
     let threads = Threads::start(setup.store, &setup.ledger, setup.parts, inbox.clone())?;
     let mut driver = Driver {
         engine: Engine::new(setup.routes, setup.ledger, now),
@@ -147,7 +139,11 @@ pub async fn run(
         orders: threads.orders.clone(),
         reads: threads.reads.clone(),
         parts: threads.parts.clone(),
+        staged,
+        routes_for: setup.routes_for,
         adopting: BTreeMap::new(),
+        changing: VecDeque::new(),
+        stop_asked: false,
         wake: now,
         notices: Vec::new(),
     };
@@ -158,6 +154,9 @@ pub async fn run(
     ended
 }
 
+/// Where an answer goes. Whoever asked may have gone away; that is no trouble of ours.
+type Reply = oneshot::Sender<Response>;
+
 struct Driver {
     engine: Engine,
     providers: Arc<Providers>,
@@ -166,7 +165,14 @@ struct Driver {
     orders: Sender<Order>,
     reads: Sender<reader::Wanted>,
     parts: std::sync::mpsc::SyncSender<PartsOrder>,
-    adopting: BTreeMap<JobId, oneshot::Sender<()>>,
+    /// Reads the headers of staged jobs.
+    staged: PromptReader,
+    routes_for: Box<dyn Fn(&Job) -> Vec<Arc<Route>>>,
+    /// Who waits for a job to be accepted.
+    adopting: BTreeMap<JobId, Vec<Reply>>,
+    /// Who waits for a change to be durable, in the order of the records.
+    changing: VecDeque<(Seq, Reply)>,
+    stop_asked: bool,
     wake: Timestamp,
     notices: Vec<Notice>,
 }
@@ -175,7 +181,7 @@ impl Driver {
     async fn drive(
         &mut self,
         until: Until,
-        requests: &mut mpsc::Receiver<Request>,
+        requests: &mut mpsc::Receiver<Asked>,
         news: &mut mpsc::UnboundedReceiver<News>,
         stop: impl Future<Output = ()>,
         show: &mut impl FnMut(Show<'_>),
@@ -189,17 +195,8 @@ impl Driver {
             let sleep = self.wake.since(now).min(LONGEST_SLEEP).min(SHOW_EVERY);
             tokio::select! {
                 biased;
-                () = &mut stop, if stopping.is_none() => {
-                    stopping = Some(tokio::time::Instant::now() + DRAIN);
-                    self.event(Event::Hold(true));
-                }
-                Some(request) = requests.recv() => match request {
-                    Request::Stop if stopping.is_none() => {
-                        stopping = Some(tokio::time::Instant::now() + DRAIN);
-                        self.event(Event::Hold(true));
-                    }
-                    request => self.request(request),
-                },
+                () = &mut stop, if !self.stop_asked => self.stop_asked = true,
+                Some(Asked { request, reply }) = requests.recv() => self.request(request, reply),
                 Some(first) = news.recv() => {
                     let mut next = Some(first);
                     for _ in 0..BATCH {
@@ -214,6 +211,10 @@ impl Driver {
                 () = tokio::time::sleep(sleep) => {}
             }
             while self.calls.try_join_next().is_some() {}
+            if self.stop_asked && stopping.is_none() {
+                stopping = Some(tokio::time::Instant::now() + DRAIN);
+                self.event(Event::Hold(true));
+            }
             self.tick();
             for notice in std::mem::take(&mut self.notices) {
                 show(Show::Notice(&notice));
@@ -236,13 +237,14 @@ impl Driver {
 
     fn news(&mut self, news: News, show: &mut impl FnMut(Show<'_>)) -> Result<(), LiveError> {
         match news {
-            News::Durable(seq) => self.event(Event::Recorded(seq)),
+            News::Durable(seq) => self.durable(seq),
             News::Prompts(job, items) => self.event(Event::Prompts(job, items)),
             News::Ended(attempt, ending) => self.event(Event::Ended(attempt, *ending)),
             News::Judged(attempt, verdict) => self.event(Event::Judged(attempt, verdict)),
             News::PartCommitted(part) => self.event(Event::PartCommitted(part)),
             News::PartsClosed(job) => self.event(Event::PartsClosed(job)),
             News::Accepted(job) => self.accepted(job),
+            News::NotAccepted(job, why) => self.not_accepted(&job, &why),
             News::DiskFull(trouble) => {
                 show(Show::DiskFull(trouble.as_deref()));
                 self.event(Event::Hold(trouble.is_some()));
@@ -253,35 +255,92 @@ impl Driver {
         Ok(())
     }
 
-    fn request(&mut self, request: Request) {
-        // Whoever asked may have gone away; that is no trouble of ours.
+    fn request(&mut self, request: Request, reply: Reply) {
+        let known = request.job().is_none_or(|job| self.engine.ledger().get(job).is_some());
         match request {
-            Request::Views(reply) => drop(reply.send(self.engine.views(clock::now()))),
-            Request::Change(job, change, reply) => {
-                let known = self.engine.ledger().get(&job).is_some();
-                if known {
-                    self.event(Event::Command(job, change));
-                }
-                // A command for a job that is not known changes nothing.
-                let _ = reply.send(known);
+            Request::Adopt { job } => self.adopt(job, known, reply),
+            _ if !known => drop(reply.send(no_such_job(&request))),
+            Request::Views => drop(reply.send(Response::Views(self.engine.views(clock::now())))),
+            Request::View { job } => {
+                let mut views = self.engine.views(clock::now());
+                views.retain(|view| view.job_id == job);
+                drop(reply.send(Response::Views(views)));
             }
-            Request::Adopt(job, reply) => {
-                self.adopting.insert(job.id.clone(), reply);
-                self.order(Order::Accept(job));
+            Request::Change { job, change } => self.change(job, change, reply),
+            Request::Flush { job } => {
+                let (done, is_done) = oneshot::channel();
+                self.order(Order::Flush(job, done));
+                self.calls.spawn(async move {
+                    if is_done.await.is_ok() {
+                        let _ = reply.send(Response::Done);
+                    }
+                });
             }
-            Request::Flush(job, reply) => self.order(Order::Flush(job, reply)),
-            Request::Stop => {}
+            Request::Reload => drop(reply.send(Response::refused(
+                RefusedCode::NotPossible,
+                "the config is read once, at the start: stop this process and start it again",
+            ))),
+            Request::Stop => {
+                self.stop_asked = true;
+                let _ = reply.send(Response::Done);
+            }
+        }
+    }
+
+    /// Answered when the record of the change is durable.
+    fn change(&mut self, job: JobId, change: JobChange, reply: Reply) {
+        let before = self.engine.ledger().globals.seq;
+        self.event(Event::Command(job, change));
+        let after = self.engine.ledger().globals.seq;
+        if after == before {
+            let _ = reply.send(Response::refused(RefusedCode::NotPossible, "the job is already over"));
+        } else {
+            self.changing.push_back((after, reply));
+        }
+    }
+
+    fn durable(&mut self, seq: Seq) {
+        self.event(Event::Recorded(seq));
+        while self.changing.front().is_some_and(|(at, _)| *at <= seq) {
+            if let Some((_, reply)) = self.changing.pop_front() {
+                let _ = reply.send(Response::Done);
+            }
+        }
+    }
+
+    /// Takes over a job that a client staged beside the accepted ones.
+    fn adopt(&mut self, job: JobId, known: bool, reply: Reply) {
+        if known {
+            let _ = reply.send(Response::Done);
+            return;
+        }
+        match self.staged.staged(&job) {
+            Ok(staged) => {
+                self.adopting.entry(job).or_default().push(reply);
+                self.order(Order::Accept(Arc::new(staged)));
+            }
+            Err(error) => drop(reply.send(Response::refused(RefusedCode::Failed, error.to_string()))),
         }
     }
 
     fn accepted(&mut self, job: Arc<Job>) {
-        // Rows come through the journal's thread, which is behind this message, so the job is known to
-        // the results' thread before its first row.
-        let _ = self.parts.send(PartsOrder::Add(job.clone(), 0, 0));
-        let reply = self.adopting.remove(&job.id);
-        self.event(Event::Accepted(job));
-        if let Some(reply) = reply {
-            let _ = reply.send(());
+        let replies = self.adopting.remove(&job.id).unwrap_or_default();
+        if self.engine.ledger().get(&job.id).is_none() {
+            // Rows come through the journal's thread, which is behind this message, so the job is known to
+            // the results' thread before its first row.
+            let _ = self.parts.send(PartsOrder::Add(job.clone(), 0, 0));
+            let routes = (self.routes_for)(&job);
+            self.event(Event::Routes(routes));
+            self.event(Event::Accepted(job));
+        }
+        for reply in replies {
+            let _ = reply.send(Response::Done);
+        }
+    }
+
+    fn not_accepted(&mut self, job: &JobId, why: &str) {
+        for reply in self.adopting.remove(job).unwrap_or_default() {
+            let _ = reply.send(Response::refused(RefusedCode::Failed, why));
         }
     }
 
@@ -355,6 +414,10 @@ impl Driver {
             Ended::Blocked(job, waiting, view.waiting_for.unwrap_or_else(|| waiting.as_str().to_owned()))
         })
     }
+}
+
+fn no_such_job(request: &Request) -> Response {
+    request.job().map_or(Response::Done, Response::no_such_job)
 }
 
 /// What a job waits for that no passing of time brings.

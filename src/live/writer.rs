@@ -82,11 +82,7 @@ impl<S: Store> Writer<S> {
             let carried_on = match next {
                 None | Some(Order::Append(_)) => true,
                 Some(Order::Checkpoint(checkpoint)) => self.retry(|store| store.checkpoint(&checkpoint)),
-                Some(Order::Accept(job)) => {
-                    let accepted = self.retry(|store| store.accept(&job));
-                    self.inbox.send(News::Accepted(job));
-                    accepted
-                }
+                Some(Order::Accept(job)) => self.accept(job),
                 Some(Order::CloseParts(job, state)) => self.pass(PartsOrder::Close(job, state)),
                 Some(Order::Flush(job, done)) => self.pass(PartsOrder::Flush(job, done)),
                 Some(Order::Stop) => return,
@@ -106,6 +102,25 @@ impl<S: Store> Writer<S> {
             self.rows.push((self.seq, record));
         }
         true
+    }
+
+    /// What another process staged may be gone or damaged: that is no trouble of ours, and where it is,
+    /// the journal refuses the next record.
+    fn accept(&mut self, job: Arc<Job>) -> bool {
+        let mut refused = None;
+        let tried = self.retry(|store| match store.accept(&job) {
+            Err(error @ StoreError::DiskFull(_)) => Err(error),
+            Err(error) => {
+                refused = Some(error.to_string());
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        });
+        self.inbox.send(match refused {
+            Some(why) => News::NotAccepted(job.id.clone(), why),
+            None => News::Accepted(job),
+        });
+        tried
     }
 
     /// Syncs the group, says so, and passes its rows on.

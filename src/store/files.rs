@@ -126,6 +126,11 @@ impl FileStore {
         PromptWriter::create(self.disk.clone(), &self.prompts, job, self.sizes.prompt_segment)
     }
 
+    /// A writer for the prompts of a job that another process, which owns `state`, is to accept.
+    pub fn stage_beside(state: &Path, job: &JobId) -> Result<PromptWriter, StoreError> {
+        PromptWriter::create(Disk::default(), &state.join("prompts"), job, Sizes::default().prompt_segment)
+    }
+
     /// A reader of prompts for another thread.
     pub fn reader(&self) -> PromptReader {
         self.reader.clone()
@@ -134,13 +139,12 @@ impl FileStore {
     /// Whether there is room to accept a job: 0.4 of its bytes and 200 bytes an item, and what opening
     /// the store asks for.
     pub fn check_room(&self, bytes: u64, n_items: u64) -> Result<(), StoreError> {
-        let needed = bytes / 5 * 2 + 200 * n_items + self.sizes.least_free;
-        let free =
-            self.disk.free(&self.state).map_err(StoreError::io("measure the free space of", &self.state))?;
-        if free >= needed {
-            return Ok(());
-        }
-        Err(not_enough(needed, free, &self.state))
+        room_for(&self.disk, &self.sizes, &self.state, bytes, n_items)
+    }
+
+    /// The same for a job that is staged beside the owner of `state`.
+    pub fn check_room_beside(state: &Path, bytes: u64, n_items: u64) -> Result<(), StoreError> {
+        room_for(&Disk::default(), &Sizes::default(), state, bytes, n_items)
     }
 
     /// Removes a finished job's prompts and totals.
@@ -376,6 +380,12 @@ fn make_room(disk: &Disk, sizes: &Sizes, state: &Path) -> Result<(), StoreError>
     }
     let free = free()?;
     if free < sizes.least_free { Err(not_enough(sizes.least_free, free, state)) } else { Ok(()) }
+}
+
+fn room_for(disk: &Disk, sizes: &Sizes, state: &Path, bytes: u64, n_items: u64) -> Result<(), StoreError> {
+    let needed = bytes / 5 * 2 + 200 * n_items + sizes.least_free;
+    let free = disk.free(state).map_err(StoreError::io("measure the free space of", state))?;
+    if free >= needed { Ok(()) } else { Err(not_enough(needed, free, state)) }
 }
 
 fn not_enough(needed: u64, free: u64, state: &Path) -> StoreError {

@@ -12,6 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use super::exit::Exit;
 use super::style::ColorWhen;
+use crate::simulate::SimulateArgs;
 
 mod job;
 mod look;
@@ -106,7 +107,7 @@ pub enum Verb {
     #[command(visible_alias = "serve")]
     Daemon(DaemonArgs),
     /// Serve the simulated providers over HTTP, with faults and limits, for trials without a key
-    Simulate,
+    Simulate(SimulateArgs),
     /// Show all jobs, or one job and what it waits for
     Status(StatusArgs),
     /// Follow one job, or all that are not over

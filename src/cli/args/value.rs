@@ -149,24 +149,16 @@ impl FromStr for Tag {
     }
 }
 
-/// A field for every request body.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Setting {
-    /// Its name.
-    pub key: String,
-    /// JSON where what was written is JSON, else a string.
-    pub value: serde_json::Value,
-}
+/// A field for every request body: JSON where what was written is JSON, else a string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting(pub crate::input::Setting);
 
 impl FromStr for Setting {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Setting, ValueError> {
-        let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return wrong("write a setting like temperature=0 or stop='[\"END\"]'");
-        };
-        let parsed = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-        Ok(Setting { key: key.to_owned(), value: parsed })
+        let mut settings = crate::input::settings::parse(&[text]).map_err(ValueError)?;
+        settings.pop().map(Setting).ok_or_else(|| ValueError("write a setting like temperature=0".to_owned()))
     }
 }
 
@@ -345,7 +337,7 @@ mod tests {
 
     #[test]
     fn settings_are_json_where_they_can_be() {
-        let value = |text: &str| text.parse::<Setting>().unwrap().value.to_string();
+        let value = |text: &str| String::from_utf8(text.parse::<Setting>().unwrap().0.value).unwrap();
         assert_eq!(value("temperature=0"), "0");
         assert_eq!(value("stop=[\"END\"]"), "[\"END\"]");
         assert_eq!(value("user=me=you"), "\"me=you\"");

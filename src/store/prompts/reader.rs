@@ -18,7 +18,7 @@ use super::super::StoreError;
 use super::writer::hex;
 use super::{
     CLASSES, COMMIT, Commit, FOOTER, FrameAt, FrameHead, ITEMS, MAGIC, Trailer, damaged, fits, job_dir,
-    segment_path,
+    segment_path, staging_dir,
 };
 use crate::job::{Item, ItemIndex, Job, JobId};
 
@@ -82,6 +82,15 @@ impl PromptReader {
             }
         }
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The header of a job that is staged and not accepted yet.
+    pub fn staged(&self, job: &JobId) -> Result<Job, StoreError> {
+        let staged = read_job(&staging_dir(&self.prompts, job))?;
+        match staged.id == *job {
+            true => Ok(staged),
+            false => Err(StoreError::refused(format!("{job} is not the job that was staged"))),
+        }
     }
 
     /// Forgets a job that is gone.

@@ -107,6 +107,21 @@ impl PromptWriter {
         Ok(())
     }
 
+    /// The same for a job whose name was not known before all of it was read: the folder is given the
+    /// name of `job`, in the place of whatever was staged for it before.
+    pub fn finish_as(mut self, job: &Job) -> Result<(), StoreError> {
+        self.job = job.id.clone();
+        let (disk, from) = (self.disk.clone(), self.dir.clone());
+        let prompts = from.parent().unwrap_or(&from);
+        let to = staging_dir(prompts, &job.id);
+        self.finish(job)?;
+        if from != to {
+            disk.remove_dir(&to).map_err(StoreError::io("replace", &to))?;
+            disk.rename(&from, &to).map_err(StoreError::io("name", &to))?;
+        }
+        Ok(())
+    }
+
     fn close_frame(&mut self) -> Result<(), StoreError> {
         if self.frame_items == 0 {
             return Ok(());

@@ -1,0 +1,251 @@
+//! A file becomes a queued job: read, staged and made permanent in one pass.
+//!
+//! Every item goes straight from the reader to the prompts' writer, so memory does not grow with the
+//! file. The job's name follows from the file and what is asked of it, so it is known only at the end;
+//! until then the prompts are staged under a name of their own. Whoever owns the store makes them
+//! permanent: we ourselves, or the process that does, which is told over its socket.
+//!
+//! Shell.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::ask::Ask;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::session::Hold;
+use super::submit::{Queued, bad_lines};
+use crate::clock;
+use crate::input::{self, ReadError, Source, Summary};
+use crate::job::{Item, Job, JobId};
+use crate::ledger::JobLedger;
+use crate::store::files::FileStore;
+use crate::store::prompts::PromptWriter;
+use crate::store::{Store, StoreError};
+
+/// Queues one file and says what became of it; durable when this returns.
+pub fn queue(
+    file: &Path,
+    ask: &Ask,
+    again: bool,
+    context: &Context,
+    hold: &mut Hold,
+) -> Result<Queued, CliError> {
+    let config = context.config()?;
+    let name = file.to_str().ok_or_else(|| CliError::usage("the name of the file is not UTF-8"))?;
+    check_room(file, &config.state_dir, hold)?;
+    let mut rejects = Rejects::beside(file);
+    let mut staged = Staged::begin(&config.state_dir, hold)?;
+    let summary = read(name, ask, &mut staged, &mut rejects)?;
+    let rejected = rejects.finish()?.map(|path| (summary.rejected.n_bad as u32, path));
+    let classes = ask.classes(&config.catalog, &summary.classes)?;
+    ask.check_routes(&config.catalog, &summary.classes, &classes)?;
+
+    let fingerprint = fingerprint(ask, &summary.source.sha256, again);
+    let id = job_id(&fingerprint);
+    let mut source = summary.source.clone();
+    source.fingerprint = hex(&fingerprint);
+    let job = Job {
+        id: id.clone(),
+        name: ask.name.clone(),
+        submitted_at: ask.read.now,
+        n_items: staged.n_items,
+        classes,
+        class_of: staged.class_of(),
+        options: ask.options.clone(),
+        source,
+        retry_of: None,
+    };
+    let known = hold.known(&id)?;
+    let already = known.is_some();
+    if !already {
+        staged.writer.finish_as(&job)?;
+        accept(Arc::new(job.clone()), hold)?;
+    }
+    let (items, deadline_at, max_cost_usd) = known.unwrap_or_else(|| {
+        let deadline = job.classes.iter().filter_map(|class| class.deadline).min();
+        (job.n_items, deadline, job.options.max_cost.map(|cap| cap.as_f64()))
+    });
+    let notes = ask.notes.iter().chain(&summary.notes).cloned().collect();
+    Ok(Queued { job_id: id, items, already, deadline_at, max_cost_usd, rejected, notes })
+}
+
+/// Reads a file and gives its items to `sink`; with a sample, only those of the sample.
+pub fn read_items(
+    name: &str,
+    ask: &Ask,
+    sink: &mut dyn FnMut(Item) -> io::Result<()>,
+    rejects: Option<&mut dyn Write>,
+) -> Result<Summary, CliError> {
+    let Some(sample) = ask.sample else {
+        return input::read(open(name)?, &ask.read, sink, rejects).map_err(not_readable);
+    };
+    if name == "-" {
+        return Err(CliError::usage("--sample reads the file twice, so it cannot be stdin"));
+    }
+    let mut nowhere = io::sink();
+    let skip: Option<&mut dyn Write> = ask.skip_bad.then_some(&mut nowhere);
+    let total = input::read(open(name)?, &ask.read, &mut |_| Ok(()), skip).map_err(not_readable)?.n_items;
+    let wanted = sample.min(total);
+    let mut taken = 0;
+    let mut every = |mut item: Item| {
+        // The n-th of the sample is the first item n/wanted of the way through the file.
+        if taken == wanted || u64::from(item.index) * wanted < taken * total {
+            return Ok(());
+        }
+        item.index = taken as u32;
+        taken += 1;
+        sink(item)
+    };
+    input::read(open(name)?, &ask.read, &mut every, rejects).map_err(not_readable)
+}
+
+fn open(name: &str) -> Result<Source, CliError> {
+    Source::open(name, None).map_err(not_readable)
+}
+
+/// Prompts on their way into a staging folder.
+struct Staged {
+    writer: PromptWriter,
+    n_items: u32,
+    classes: Vec<u16>,
+    mixes_classes: bool,
+}
+
+impl Staged {
+    fn begin(state: &Path, hold: &Hold) -> Result<Staged, CliError> {
+        let own = format!("{} {:?}", std::process::id(), clock::now());
+        let name = job_id(&Sha256::digest(own).into());
+        let writer = match hold {
+            Hold::Ours(session) => session.store.stage(&name)?,
+            Hold::Theirs(_) => FileStore::stage_beside(state, &name)?,
+        };
+        Ok(Staged { writer, n_items: 0, classes: Vec::new(), mixes_classes: false })
+    }
+
+    fn push(&mut self, item: &Item) -> Result<(), StoreError> {
+        self.writer.push(item)?;
+        self.n_items += 1;
+        // Two bytes an item, and only from the first one on that is not of class 0.
+        if item.class != 0 && !self.mixes_classes {
+            self.mixes_classes = true;
+            self.classes = vec![0; item.index as usize];
+        }
+        if self.mixes_classes {
+            self.classes.push(item.class);
+        }
+        Ok(())
+    }
+
+    fn class_of(&mut self) -> Vec<u16> {
+        std::mem::take(&mut self.classes)
+    }
+}
+
+fn read(name: &str, ask: &Ask, staged: &mut Staged, rejects: &mut Rejects) -> Result<Summary, CliError> {
+    let mut failed = None;
+    let mut sink = |item: Item| {
+        staged.push(&item).map_err(|error| {
+            let said = error.to_string();
+            failed = Some(error);
+            io::Error::other(said)
+        })
+    };
+    let skip: Option<&mut dyn Write> = if ask.skip_bad { Some(rejects) } else { None };
+    let summary = read_items(name, ask, &mut sink, skip);
+    match failed {
+        Some(error) => Err(error.into()),
+        None => summary,
+    }
+}
+
+fn check_room(file: &Path, state: &Path, hold: &Hold) -> Result<(), CliError> {
+    // Of stdin nothing is known before it is read.
+    let Ok(found) = std::fs::metadata(file) else { return Ok(()) };
+    Ok(match hold {
+        Hold::Ours(session) => session.store.check_room(found.len(), 0)?,
+        Hold::Theirs(_) => FileStore::check_room_beside(state, found.len(), 0)?,
+    })
+}
+
+fn accept(job: Arc<Job>, hold: &mut Hold) -> Result<(), CliError> {
+    match hold {
+        Hold::Ours(session) => {
+            session.store.accept(&job)?;
+            let state = JobLedger::new(&job);
+            session.ledger.add(job, state);
+        }
+        Hold::Theirs(client) => client.adopt(job.id.clone())?,
+    }
+    Ok(())
+}
+
+/// SHA-256 over the file and all that is asked of it.
+fn fingerprint(ask: &Ask, sha256: &str, again: bool) -> [u8; 32] {
+    let again = again.then(|| clock::now().micros());
+    Sha256::digest(format!("{sha256} {} {again:?}", ask.fingerprint)).into()
+}
+
+/// `job_` and twelve characters: sixty bits of the fingerprint, without letters that look like digits.
+fn job_id(fingerprint: &[u8; 32]) -> JobId {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let (head, _) = fingerprint.split_first_chunk::<8>().expect("eight of thirty-two bytes");
+    let bits = u64::from_be_bytes(*head);
+    let letter = |n: u32| char::from(ALPHABET[(bits >> (59 - 5 * n) & 31) as usize]);
+    JobId::new(format!("job_{}", (0..12).map(letter).collect::<String>()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn not_readable(error: ReadError) -> CliError {
+    let message = error.to_string();
+    match error {
+        ReadError::BadLines(bad) => bad_lines(&bad),
+        ReadError::Options(_) => CliError::usage(message),
+        ReadError::Sink(error) => error.into(),
+        ReadError::NoRequests(_) | ReadError::Unreadable { .. } | ReadError::Io { .. } => {
+            CliError::new("bad_input", Exit::BadInput, message).hint("nothing was queued")
+        }
+    }
+}
+
+/// Bad lines that were left out, in a file of their own; made when the first one comes.
+struct Rejects {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+}
+
+impl Rejects {
+    /// For the lines of `file`, in the working directory.
+    fn beside(file: &Path) -> Rejects {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("stdin");
+        let stem = name.split('.').next().filter(|stem| !stem.is_empty() && *stem != "-").unwrap_or("stdin");
+        Rejects { path: format!("{stem}.rejected.jsonl").into(), file: None }
+    }
+
+    fn finish(self) -> Result<Option<PathBuf>, CliError> {
+        let Some(mut file) = self.file else { return Ok(None) };
+        file.flush()?;
+        Ok(Some(self.path))
+    }
+}
+
+impl Write for Rejects {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.file.is_none() {
+            self.file = Some(BufWriter::new(File::create(&self.path)?));
+        }
+        self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
