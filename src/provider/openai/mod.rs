@@ -1,5 +1,5 @@
 //! The OpenAI wire family in three mappings and nothing else: [`request`], and [`read`], which hands a
-//! response to [`answer`] or to [`refusal`].
+//! response to `answer` or to `refusal`.
 //!
 //! Pure.
 

@@ -1,4 +1,5 @@
-//! A refusal by what it means: the code decides, then the type, then the message, then the status.
+//! A refusal by what it means: the code decides, then the type, then the message, then the status. A
+//! few phrases go before all of it, where vendors call different things by one code.
 //!
 //! A status that a gateway gives when its own upstream went quiet is not a refusal: the request may
 //! have been served and billed, so its outcome is unknown.
@@ -47,6 +48,9 @@ enum Meaning {
 fn meaning(said: &Said, status: u16, quirks: &Quirks) -> Meaning {
     use RefusalKind::{Auth, ModelGone, TooLong};
 
+    if let Some(kind) = words::strong_phrase(&said.message).filter(|_| status != 422) {
+        return Meaning::Refused(kind);
+    }
     let of_vendor = said.words.iter().find_map(|word| quirks.error_codes.get(word).copied());
     if let Some(kind) = of_vendor {
         return Meaning::Refused(kind);
@@ -55,11 +59,10 @@ fn meaning(said: &Said, status: u16, quirks: &Quirks) -> Meaning {
     if status == 413 {
         return Meaning::Refused(TooLong);
     }
-    let of_family = said.words.iter().find_map(|word| words::word(word));
-    if let Some(kind) = words::strong_phrase(&said.message).or(of_family) {
+    if let Some(kind) = said.words.iter().find_map(|word| words::word(word)) {
         return Meaning::Refused(kind);
     }
-    // A tier this project may not use: the route is of no use, the item is.
+    // A tier this project may not use: the route is dead, the item is sound.
     if status == 400 && said.param.as_deref() == Some("service_tier") {
         return Meaning::Refused(ModelGone);
     }

@@ -202,6 +202,12 @@ fn what_a_vendor_means_goes_before_what_the_family_means() {
         (429, r#"{"error":{"type":"tokens","message":"m"}}"#, Capacity),
         (498, "", Capacity),
         (503, "", Capacity),
+        // One code, two meanings: the message decides.
+        (
+            429,
+            r#"{"error":{"code":"insufficient_quota","message":"Free allocated quota exceeded."}}"#,
+            NoCredit,
+        ),
         // Its statuses are weaker than any code.
         (503, r#"{"error":{"code":"model_not_found","message":"m"}}"#, ModelGone),
     ] {
