@@ -47,6 +47,8 @@ struct Totals {
     output_tokens: u64,
     cost_usd: f64,
     cost_pico_usd: i128,
+    /// The part of it that is no estimate: it must equal the providers' bills for these attempts.
+    known_cost_pico_usd: i128,
     list_cost_usd: f64,
     at_risk_usd: f64,
 }
@@ -137,6 +139,7 @@ impl Totals {
             output_tokens: ledger.usage.output,
             cost_usd: ledger.shown_cost().as_f64(),
             cost_pico_usd: ledger.shown_cost().pico(),
+            known_cost_pico_usd: ledger.spent.pico(),
             list_cost_usd: ledger.list_cost.as_f64(),
             at_risk_usd: ledger.at_risk.as_f64(),
         }

@@ -2,11 +2,21 @@
 //!
 //! Run them with `tests/run`, which installs the readers that some of them judge by.
 
+/// Our files and a provider's log, held against each other.
+mod books;
 /// Verbs, flags, streams and exit codes of the binary.
 mod cli;
+/// Ten thousand items against a provider that keeps books of its own.
+mod counterpart;
+/// DuckDB, Polars and pyarrow.
+mod judges;
+/// `kill -9`, fifty times.
+mod kills;
 /// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.
 mod nights;
 /// The verbs that read: results, items, show, report, retry, gc, and those about the set-up.
 mod reading;
+/// A job file to work on.
+mod reviews;
 /// What more than one of the others needs.
 mod support;

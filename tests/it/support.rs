@@ -1,7 +1,8 @@
 //! The binary in a folder of its own, and an owner of the store that answers as told.
 
+use std::fs::File;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -35,6 +36,24 @@ impl Overnight {
 
     pub(crate) fn run(&self, line: &str) -> Ran {
         Ran::of(&self.command(line).output().unwrap())
+    }
+
+    /// The same with a provider's key in `LAB_KEY`.
+    pub(crate) fn run_with_key(&self, line: &str, key: &str) -> Ran {
+        Ran::of(&self.command(line).env("LAB_KEY", key).output().unwrap())
+    }
+
+    /// A process that goes on beside the test; what it says goes to a file of this name.
+    pub(crate) fn spawn(&self, line: &str, log: &str) -> Child {
+        let said = File::options().append(true).create(true).open(self.path().join(log)).unwrap();
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("overnight"));
+        command.current_dir(self.path()).env_clear().env("HOME", self.path()).env("TZ", "UTC");
+        command.env("OVERNIGHT_STATE_DIR", self.path()).args(line.split_whitespace());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
     }
 
     /// From now on a process owns the store: `answer` says what it answers.

@@ -1,4 +1,4 @@
-//! What other programs see of a folder, and what a row costs; run by name.
+//! What other programs see of a folder; and what a row costs, run by name.
 
 use std::fs;
 
@@ -25,11 +25,12 @@ fn varied(folder: &Folder, n_items: ItemIndex) -> u64 {
 }
 
 #[test]
-#[ignore = "needs a Python with duckdb, polars, pyarrow and pandas, named by PYTHON"]
 fn duckdb_polars_and_pyarrow_read_the_folder() {
     let (_temp, folder) = folder();
     assert_eq!(varied(&folder, 12_000), 12_000);
-    let python = std::env::var_os("PYTHON").expect("PYTHON names an interpreter");
+    let python = std::env::var_os("OVERNIGHT_TEST_PYTHON").expect(
+        "this needs duckdb, polars, pyarrow and pandas for Python: run tests/run, which installs them",
+    );
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for script in [
         "tests/readers.py",
