@@ -2,6 +2,8 @@
 //!
 //! Run them with `tests/run`, which installs the readers that some of them judge by.
 
+/// Bad input: files, lines, answers, disks and configs, each said and survived.
+mod bad_input;
 /// Verbs, flags, streams and exit codes of the binary.
 mod cli;
 /// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.

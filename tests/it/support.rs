@@ -11,6 +11,11 @@ use overnight::view::JobView;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
+/// Files that go in and come out.
+pub(crate) mod folder;
+/// A provider that answers as told, byte for byte.
+pub(crate) mod script;
+
 /// `overnight` in a folder of its own, with an environment that holds nothing of ours.
 pub(crate) struct Overnight {
     pub(crate) dir: TempDir,
