@@ -154,7 +154,11 @@ fn can_be_sent(item: &Item) -> Result<(), String> {
     }
 }
 
-fn deadline(flags: &JobFlags, config: &Config, now: Timestamp) -> Result<(Timestamp, String), CliError> {
+pub(super) fn deadline(
+    flags: &JobFlags,
+    config: &Config,
+    now: Timestamp,
+) -> Result<(Timestamp, String), CliError> {
     if let Some(moment) = flags.deadline {
         let at = moment.resolve(now, &Local);
         if at <= now {
@@ -187,7 +191,7 @@ fn options(flags: &JobFlags, queue: &QueueFlags, config: &Config) -> Result<JobO
     })
 }
 
-fn check(flags: &JobFlags, config: &Config) -> Result<Option<Check>, CliError> {
+pub(super) fn check(flags: &JobFlags, config: &Config) -> Result<Option<Check>, CliError> {
     let check = match (&flags.checks, &config.defaults.check) {
         (checks, _) if !checks.is_empty() => CheckArg::resolve(checks, read_schema)?,
         (_, Some(written)) => Some(Check::from_json(written).map_err(|error| {
@@ -207,7 +211,7 @@ fn read_schema(path: &Path) -> Result<String, CliError> {
         .map_err(|error| CliError::usage(format!("--check schema:{}: {error}", path.display())))
 }
 
-fn no_model(errors: &[LadderError]) -> CliError {
+pub(super) fn no_model(errors: &[LadderError]) -> CliError {
     let mut said = errors.iter().map(ToString::to_string);
     let error = CliError::new("no_route", Exit::NoRoute, said.next().unwrap_or_default());
     said.fold(error, CliError::detail).hint("nothing was queued; `overnight models` lists what there is")
@@ -226,7 +230,7 @@ fn asked_by_line(class: &ClassUse, errors: &[LadderError]) -> CliError {
     error.hint(format!("nothing was queued; fix the line, or map the name:  --model {model}"))
 }
 
-fn check_step(
+pub(super) fn check_step(
     catalog: &Catalog,
     step: &[String],
     number: usize,

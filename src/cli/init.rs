@@ -14,18 +14,20 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::style::{Line, Paint};
+use crate::config::find::FILE_NAME;
+use crate::config::template;
 
 const PROMPTS: &str = include_str!("init/prompts.jsonl");
 const GITIGNORE: &str = include_str!("init/gitignore");
 const SERVICE: &str = include_str!("init/overnight.service");
 
-/// Writes the files, `config` as `overnight.toml`; or prints the unit.
-pub fn run(args: &InitArgs, config: &str, context: &Context) -> Result<Exit, CliError> {
+/// Writes the files, or prints the unit.
+pub fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> {
     if args.service {
         context.print(SERVICE)?;
         return Ok(Exit::Done);
     }
-    let files = [("overnight.toml", config), ("prompts.jsonl", PROMPTS), (".gitignore", GITIGNORE)]
+    let files = [(FILE_NAME, template()), ("prompts.jsonl", PROMPTS), (".gitignore", GITIGNORE)]
         .map(|(name, text)| (args.dir.join(name), text));
     refuse_to_overwrite(&files)?;
     fs::create_dir_all(&args.dir).with_context(|| format!("make folder {}", args.dir.display()))?;

@@ -1,139 +1,191 @@
-//! `overnight items JOB`: a job's items in a table, filtered.
+//! `overnight items JOB`: which of a job's items are how.
 //!
-//! The rows come from wherever they are by then; here they are chosen and shown.
-//!
-//! Pure.
+//! Items that ended are read from results; what the others do only the owner of the store knows, so
+//! they are listed where that is this process and counted where it is another.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use super::args::{ItemsArgs, StateFilter};
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::rows::{Chain, Rows};
+use super::session::{Hold, Session};
+use crate::attempt::ItemStatus;
+use crate::job::{Item, ItemIndex, Job, JobId};
+use crate::ledger::{JobLedger, Phase};
+use crate::report::items::{ItemLine, Items, render_items};
+use crate::results::read;
+use crate::results::select::{Filter, Selection, Texts};
 
-use super::args::ItemsArgs;
-use super::escape;
-use super::format::{self, counted};
-use super::style::{Align, Line, Paint, table};
+/// Prompts read at once.
+const PAGE: usize = 1_024;
 
-/// One item as it is listed, and with `--json` printed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ItemLine {
-    /// The user's name for it.
-    pub custom_id: String,
-    /// Its state's word: `pending`, `failed`.
-    pub state: String,
-    /// Why it waits or did not succeed.
-    pub reason: Option<String>,
-    /// Attempts so far.
-    pub attempts: u16,
-    /// Where the last one went.
-    pub route: Option<String>,
-    /// What all of them cost, USD.
-    pub cost_usd: f64,
-    /// Its tags, the job's included.
-    pub tags: BTreeMap<String, String>,
-}
-
-/// Whether an item is among those asked for.
-pub fn is_wanted(item: &ItemLine, args: &ItemsArgs) -> bool {
-    let state = args.states.is_empty() || args.states.iter().any(|state| state.word() == item.state);
-    let reason = args.reasons.is_empty()
-        || args.reasons.iter().any(|reason| item.reason.as_deref() == Some(reason.as_str()));
-    let tags = args.tags.iter().all(|tag| item.tags.get(&tag.key) == Some(&tag.value));
-    state && reason && tags
-}
-
-/// The items for people; `more` were left out because of `--limit`.
-pub fn render(items: &[ItemLine], more: u64) -> Vec<Line> {
-    if items.is_empty() {
-        return vec![Line::new().text("no such items")];
+/// Lists the items asked for.
+pub fn run(args: &ItemsArgs, context: &Context) -> Result<Exit, CliError> {
+    let mut rows = Rows::open(context)?;
+    let job = rows.find(&args.job)?;
+    let chain = rows.chain(context, &job)?;
+    let mut list = List { args, items: Vec::new(), more: 0 };
+    list.ended(&rows, &chain)?;
+    let mut not_listed = BTreeMap::new();
+    if args.reasons.is_empty() {
+        match &rows.hold {
+            Some(Hold::Ours(session)) => list.waiting(&rows, session, &chain)?,
+            Some(Hold::Theirs(_)) => not_listed = counted(args, &rows, &chain),
+            None => {}
+        }
     }
-    let headings = [
-        ("ITEM", Align::Left),
-        ("STATE", Align::Left),
-        ("REASON", Align::Left),
-        ("ATTEMPTS", Align::Right),
-        ("LAST ROUTE", Align::Left),
-        ("COST", Align::Right),
-    ];
-    let rows: Vec<Vec<(Paint, String)>> = items.iter().map(row).collect();
-    let mut lines = table(&headings, &rows);
-    if more > 0 {
-        lines.push(
-            Line::new().add(Paint::Faint, format!("and {} more; --limit shows more", counted(more, "item"))),
-        );
+    let List { items, more, .. } = list;
+    let items = Items { schema: "overnight.items/1", job_id: job.to_string(), items, more, not_listed };
+    rows.close()?;
+    match context.globals.json {
+        true => context.print(&json(&items)?)?,
+        false => context.print(&render_items(&items))?,
     }
-    lines
+    Ok(Exit::Done)
 }
 
-fn row(item: &ItemLine) -> Vec<(Paint, String)> {
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let paint = match item.state.as_str() {
-        "succeeded" => Paint::Good,
-        "failed" | "expired" => Paint::Bad,
-        _ => Paint::Plain,
+/// One document as it is.
+pub(super) fn json<T: serde::Serialize>(document: &T) -> Result<String, CliError> {
+    let text = serde_json::to_string(document).map_err(anyhow::Error::from)?;
+    Ok(text + "\n")
+}
+
+/// Items found so far.
+struct List<'a> {
+    args: &'a ItemsArgs,
+    items: Vec<ItemLine>,
+    more: u64,
+}
+
+impl List<'_> {
+    fn is_full(&self) -> bool {
+        self.items.len() >= self.args.limit
+    }
+
+    fn push(&mut self, item: ItemLine) {
+        match self.is_full() {
+            true => self.more += 1,
+            false => self.items.push(item),
+        }
+    }
+
+    fn ended(&mut self, rows: &Rows, chain: &Chain) -> Result<(), CliError> {
+        let states: Vec<ItemStatus> =
+            self.args.states.iter().filter_map(|state| final_state(*state)).collect();
+        if states.is_empty() && !self.args.states.is_empty() {
+            return Ok(());
+        }
+        let tags = self.args.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+        let filter = Filter { states, reasons: self.args.reasons.clone(), tags, custom_id: None };
+        let selection = Selection::results(&rows.folder, &chain.links, &filter)?;
+        for row in read::results(&selection, Texts::Without).take(self.args.limit) {
+            self.push(row?.into());
+        }
+        self.more += (selection.len() as u64).saturating_sub(self.items.len() as u64);
+        Ok(())
+    }
+
+    /// Items that have not ended, of a store that nobody else works on.
+    fn waiting(&mut self, rows: &Rows, session: &Session, chain: &Chain) -> Result<(), CliError> {
+        for (job, state) in chain.links.iter().filter_map(|link| session.ledger.get(&link.job)) {
+            if state.finished_at.is_some() {
+                continue;
+            }
+            let wanted = |item: &ItemIndex| {
+                let phase = state.items.get(*item).phase();
+                !matches!(phase, Phase::Final(_)) && is_asked(self.args, phase)
+            };
+            let wanted: Vec<ItemIndex> = (0..job.n_items).filter(wanted).collect();
+            self.read(rows, job, state, &wanted)?;
+        }
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        rows: &Rows,
+        job: &Job,
+        state: &JobLedger,
+        wanted: &[ItemIndex],
+    ) -> Result<(), CliError> {
+        let mut reader = rows.prompts.reader();
+        for (page, indexes) in wanted.chunks(PAGE).enumerate() {
+            if self.is_full() && self.args.tags.is_empty() {
+                self.more += (wanted.len() - page * PAGE) as u64;
+                return Ok(());
+            }
+            for item in reader.read(&job.id, indexes)? {
+                let line = waiting_line(job, state, &item);
+                if self.args.tags.iter().all(|tag| line.tags.get(&tag.key) == Some(&tag.value)) {
+                    self.push(line);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn waiting_line(job: &Job, state: &JobLedger, item: &Item) -> ItemLine {
+    let partial = state.partial.get(&item.index);
+    let totals = partial.map(|partial| partial.totals).unwrap_or_default();
+    let reason = match state.items.get(item.index).phase() {
+        Phase::Held => "outcome_unknown",
+        // Nobody works on it, or we would not own the store: it was on its way when a process died.
+        Phase::Running => "interrupted",
+        _ if state.paused => "paused",
+        _ => "no_daemon",
     };
-    vec![
-        (Paint::Name, escape::short(&item.custom_id, 48)),
-        (paint, item.state.clone()),
-        (Paint::Plain, or_dash(&item.reason)),
-        (Paint::Plain, item.attempts.to_string()),
-        (Paint::Plain, or_dash(&item.route)),
-        (Paint::Plain, format::usd(item.cost_usd)),
-    ]
+    let mut tags = job.options.tags.clone();
+    tags.extend(item.options.iter().flat_map(|options| options.tags.clone()));
+    ItemLine {
+        job_id: job.id.to_string(),
+        custom_id: item.custom_id.to_string(),
+        state: word(state.items.get(item.index).phase()).to_owned(),
+        reason: Some(reason.to_owned()),
+        message: None,
+        attempts: totals.attempts,
+        route: None,
+        cost_usd: totals.cost.as_f64(),
+        tags,
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::attempt::ErrorCode;
-    use crate::cli::args::StateFilter;
-    use crate::cli::style;
-
-    fn item(id: &str, state: &str, reason: Option<&str>) -> ItemLine {
-        ItemLine {
-            custom_id: id.into(),
-            state: state.into(),
-            reason: reason.map(str::to_owned),
-            attempts: 2,
-            route: Some("deepseek/deepseek-flash".into()),
-            cost_usd: 0.000_871,
-            tags: [("team".to_owned(), "search".to_owned())].into(),
+/// How many items of each state another process works on.
+fn counted(args: &ItemsArgs, rows: &Rows, chain: &Chain) -> BTreeMap<&'static str, u64> {
+    let jobs: Vec<&JobId> = chain.links.iter().map(|link| &link.job).collect();
+    let mut counted = BTreeMap::new();
+    for view in rows.views.iter().filter(|view| jobs.contains(&&view.job_id)) {
+        let counts = view.counts;
+        for (phase, n) in
+            [(Phase::Pending, counts.pending), (Phase::Running, counts.running), (Phase::Held, counts.held)]
+        {
+            if n > 0 && is_asked(args, phase) {
+                *counted.entry(word(phase)).or_default() += u64::from(n);
+            }
         }
     }
+    counted
+}
 
-    fn asked(states: &[StateFilter], reasons: &[ErrorCode], tags: &[&str]) -> ItemsArgs {
-        ItemsArgs {
-            job: "job_01kb3v6m8d".into(),
-            states: states.to_vec(),
-            reasons: reasons.to_vec(),
-            tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
-            limit: 100,
-        }
+fn is_asked(args: &ItemsArgs, phase: Phase) -> bool {
+    args.states.is_empty() || args.states.iter().any(|state| state.phase() == phase)
+}
+
+fn final_state(state: StateFilter) -> Option<ItemStatus> {
+    match state.phase() {
+        Phase::Final(status) => Some(status),
+        _ => None,
     }
+}
 
-    #[test]
-    fn filters_of_one_kind_widen_and_of_two_kinds_narrow() {
-        let failed = item("a", "failed", Some("not_json"));
-        let wanted = |args: ItemsArgs| is_wanted(&failed, &args);
-        assert!(wanted(asked(&[], &[], &[])));
-        assert!(wanted(asked(
-            &[StateFilter::Expired, StateFilter::Failed],
-            &[ErrorCode::NotJson],
-            &["team=search"]
-        )));
-        assert!(!wanted(asked(&[StateFilter::Expired], &[], &[])));
-        assert!(!wanted(asked(&[StateFilter::Failed], &[ErrorCode::Refusal], &[])));
-        assert!(!wanted(asked(&[], &[], &["team=search", "app=x"])));
-    }
-
-    #[test]
-    fn items_in_a_table() {
-        let items =
-            [item("r-4711", "failed", Some("schema_mismatch")), item("=cmd()\u{1b}[2J", "succeeded", None)];
-        insta::assert_snapshot!(style::print(&render(&items, 17), 200, false), @r"
-        ITEM           STATE      REASON           ATTEMPTS  LAST ROUTE                   COST
-        r-4711         failed     schema_mismatch         2  deepseek/deepseek-flash  $0.00087
-        =cmd()\x1b[2J  succeeded  -                       2  deepseek/deepseek-flash  $0.00087
-        and 17 items more; --limit shows more
-        ");
+/// The word users see.
+pub(super) fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "pending",
+        Phase::Running => "running",
+        Phase::Held => "held",
+        Phase::Final(status) => status.as_str(),
     }
 }

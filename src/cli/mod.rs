@@ -5,8 +5,9 @@
 //! | [`args`] | the tree of verbs and flags, and their help |
 //! | [`context`] | what every verb is given: state folder, streams, `--json` |
 //! | [`jobs`] | the jobs there are, asked of the owner of the store or read from it |
+//! | [`rows`] | the same with their rows, for the verbs that read results |
 //! | [`error`], [`exit`] | how a command fails, and the numbers scripts branch on |
-//! | [`words`], [`format`](mod@format), [`style`], [`escape`], [`term`] | a job in words, numbers, lines, safe text, the terminal |
+//! | [`words`], [`format`](mod@format), [`zone`], [`style`], [`escape`], [`term`] | a job in words, numbers, times, lines, safe text, the terminal |
 //! | [`live`], [`notice`] | the picture `run` and `watch` draw, and what is said above it |
 //! | [`log`] | log lines and the last words of a panic |
 //! | the others | a verb each |
@@ -22,9 +23,9 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 pub mod args;
 pub mod ask;
-pub mod catalog;
 pub mod change;
 pub mod completions;
+pub mod config;
 pub mod context;
 pub mod daemon;
 pub mod doctor;
@@ -32,14 +33,21 @@ pub mod error;
 pub mod escape;
 pub mod exit;
 pub mod format;
+pub mod gc;
 pub mod init;
 pub mod items;
 pub mod jobs;
 pub mod live;
 pub mod log;
 pub mod man;
+pub mod models;
 pub mod notice;
+pub mod providers;
 pub mod queue;
+pub mod report;
+pub mod results;
+pub mod retry;
+pub mod rows;
 pub mod run;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -53,6 +61,7 @@ pub mod wait;
 pub mod watch;
 pub mod words;
 pub mod work;
+pub mod zone;
 
 use args::{Args, StatusArgs, SubmitArgs, Verb, WatchArgs};
 use change::Wish;
@@ -142,9 +151,20 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Resume(args) => {
             change::run(&args.job, Wish::Resume(args.max_cost), &context, &mut Hold::jobs(&context)?)
         }
+        Verb::Results(args) => results::run(args, &context),
+        Verb::Items(args) => items::run(args, &context),
+        Verb::Show(args) => show::run(args, &context),
+        Verb::Report(args) => report::run(args, &context),
+        Verb::Retry(args) => retry::run(args, &context),
+        Verb::Gc(args) => gc::run(args, &context),
+        Verb::Config(args) => config::run(args, &context),
+        Verb::Providers(args) => providers::run(args, &context),
+        Verb::Models(args) => models::run(args, &context),
+        Verb::Windows(args) => models::windows(args, &context),
+        Verb::Prices(args) => models::prices(args, &context),
         Verb::Completions(args) => completions::run(args, &context),
         Verb::Man(args) => man::run(args, &context),
-        Verb::Init(args) => init::run(args, include_str!("init/overnight.toml"), &context),
+        Verb::Init(args) => init::run(args, &context),
         _ => Err(CliError::new("unavailable", Exit::Unexpected, "this build cannot do that yet")),
     }
 }

@@ -173,7 +173,8 @@ fn check_room(file: &Path, state: &Path, hold: &Hold) -> Result<(), CliError> {
     })
 }
 
-fn accept(job: Arc<Job>, hold: &mut Hold) -> Result<(), CliError> {
+/// Has a job that is staged made permanent.
+pub(super) fn accept(job: Arc<Job>, hold: &mut Hold) -> Result<(), CliError> {
     match hold {
         Hold::Ours(session) => {
             session.store.accept(&job)?;
@@ -192,7 +193,7 @@ fn fingerprint(ask: &Ask, sha256: &str, again: bool) -> [u8; 32] {
 }
 
 /// `job_` and twelve characters: sixty bits of the fingerprint, without letters that look like digits.
-fn job_id(fingerprint: &[u8; 32]) -> JobId {
+pub(super) fn job_id(fingerprint: &[u8; 32]) -> JobId {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let (head, _) = fingerprint.split_first_chunk::<8>().expect("eight of thirty-two bytes");
     let bits = u64::from_be_bytes(*head);
@@ -200,7 +201,7 @@ fn job_id(fingerprint: &[u8; 32]) -> JobId {
     JobId::new(format!("job_{}", (0..12).map(letter).collect::<String>()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

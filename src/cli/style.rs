@@ -106,6 +106,12 @@ impl Line {
         self.0.push((paint, escape::plain(text.as_ref()).into_owned()));
     }
 
+    /// The same two columns further in.
+    pub fn indented(mut self) -> Line {
+        self.0.insert(0, (Paint::Plain, "  ".to_owned()));
+        self
+    }
+
     /// Columns it takes.
     pub fn width(&self) -> usize {
         self.0.iter().map(|(_, text)| text.width()).sum()

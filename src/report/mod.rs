@@ -2,7 +2,8 @@
 //!
 //! Takes what the ledger shows of a job ([`JobView`]) and, where the attempts are at hand, a [`Tally`]
 //! of their rows, which alone knows escalations and exact latencies. Gives a [`JobReport`], printed as
-//! it is with `--json` and by [`render`] for a terminal. [`show`] does the same for one item.
+//! it is with `--json` and by [`render`] for a terminal. [`show`] does the same for one item, [`items`]
+//! for a list of them.
 //!
 //! Pure.
 
@@ -16,6 +17,7 @@ use crate::money::Usd;
 use crate::report::row::{AttemptRow, from_nano};
 use crate::view::{JobView, RouteView};
 
+pub mod items;
 pub mod render;
 pub mod row;
 pub mod show;

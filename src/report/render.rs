@@ -46,9 +46,10 @@ fn items(job: &JobReport) -> String {
         count(u64::from(job.succeeded)),
         percent(u64::from(job.succeeded), u64::from(job.items))
     );
+    let retry = job.retry_of.as_ref().map(|of| format!(" (retry of {of})"));
     let mut parts = vec![
-        line(&job.name),
-        format!("{} items{}", count(u64::from(job.items)), took.unwrap_or_default()),
+        line(&job.name) + &retry.unwrap_or_default(),
+        format!("{}{}", n_items(job.items.into()), took.unwrap_or_default()),
         ok,
     ];
     let others = [(job.failed, "failed"), (job.expired, "expired"), (job.cancelled, "cancelled")];
@@ -61,6 +62,10 @@ fn items(job: &JobReport) -> String {
         parts.push(format!("{} left", count(u64::from(job.left))));
     }
     parts.join("   ")
+}
+
+fn n_items(n: u64) -> String {
+    format!("{} item{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 fn money(job: &JobReport) -> String {
@@ -113,14 +118,16 @@ fn routes(routes: &[RouteReport]) -> String {
 }
 
 fn sum(jobs: &[JobReport]) -> String {
-    let items: u64 = jobs.iter().map(|job| u64::from(job.items)).sum();
+    // Items of a retry are items of the job it repeats, and were counted there.
+    let is_counted = |job: &&JobReport| jobs.iter().all(|other| job.retry_of.as_ref() != Some(&other.job_id));
+    let items: u64 = jobs.iter().filter(is_counted).map(|job| u64::from(job.items)).sum();
     let succeeded: u64 = jobs.iter().map(|job| u64::from(job.succeeded)).sum();
     let paid: f64 = jobs.iter().map(|job| job.cost_usd).sum();
     let saved: f64 = jobs.iter().map(|job| job.saved_usd).sum();
     format!(
-        "{} jobs   {} items   {} ok ({})   paid {}   saved {}\n",
+        "{} jobs   {}   {} ok ({})   paid {}   saved {}\n",
         count(jobs.len() as u64),
-        count(items),
+        n_items(items),
         count(succeeded),
         percent(succeeded, items),
         usd(paid),
@@ -130,7 +137,7 @@ fn sum(jobs: &[JobReport]) -> String {
 
 /// Dollars of a float, as [`Usd`] shows them.
 fn usd(dollars: f64) -> String {
-    Usd::from_pico((dollars * 1e12) as i128).to_string()
+    Usd::from_pico((dollars * 1e12).round() as i128).to_string()
 }
 
 fn micro(dollars: f64) -> u64 {
@@ -210,6 +217,21 @@ mod tests {
         late.counts.expired = 3;
         let shown = render_job(&JobReport::new(&late, None, Timestamp::MAX));
         assert!(shown.contains("deadline missed: 3 items expired"), "{shown}");
+    }
+
+    #[test]
+    fn items_of_a_retry_are_counted_once() {
+        let first = JobReport::new(&view(), None, Timestamp::MAX);
+        let again = JobReport {
+            job_id: JobId::new("job_retry00"),
+            items: 19,
+            succeeded: 19,
+            retry_of: Some(first.job_id.clone()),
+            ..first.clone()
+        };
+        let shown = render_report(&Report::new(vec![first, again]));
+        assert!(shown.contains("reviews (retry of job_01kb3v6m8d)   19 items"), "{shown}");
+        assert!(shown.contains("2 jobs   20,000 items   20,000 ok (100%)"), "{shown}");
     }
 
     #[test]

@@ -45,22 +45,6 @@ impl Show {
     }
 }
 
-/// `overnight items --json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Items {
-    /// `overnight.items/1`.
-    pub schema: &'static str,
-    /// Their rows.
-    pub items: Vec<ResultRow>,
-}
-
-impl Items {
-    /// Of these rows.
-    pub fn new(items: Vec<ResultRow>) -> Items {
-        Items { schema: "overnight.items/1", items }
-    }
-}
-
 /// As a terminal shows it.
 pub fn render_show<Z: TimeZone>(show: &Show, zone: &Z) -> String
 where
@@ -70,7 +54,8 @@ where
     if !show.attempts.is_empty() {
         shown += &indent(&trail(&show.attempts, zone));
     }
-    if let Some(reason) = show.result.as_ref().and_then(|result| result.error_code.as_deref()) {
+    let reason = show.result.as_ref().and_then(|result| result.error_code.as_deref());
+    if let Some(reason) = reason.filter(|_| matches!(show.state.as_str(), "failed" | "expired")) {
         shown += &format!("  retry: overnight retry {} --reason {}\n", line(&show.job_id), line(reason));
     }
     if let Some(prompt) = &show.prompt {

@@ -22,8 +22,16 @@ pub(super) struct Session {
     state: PathBuf,
     /// Whether the machine went down during the last session.
     pub(super) power_was_lost: bool,
-    /// Held, not read: closing it gives the lock back.
-    _lock: File,
+    /// Held, not read.
+    lock: File,
+}
+
+/// Closing the file would do, but for a child that was forked and has not yet become another program:
+/// it holds a copy of the file for a moment, and with it the lock.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Session {
@@ -38,7 +46,7 @@ impl Session {
             Some(("dirty", last_boot)) => boot.is_empty() || last_boot != boot,
             _ => true,
         };
-        let session = Session { disk, state: state.to_owned(), power_was_lost, _lock: lock };
+        let session = Session { disk, state: state.to_owned(), power_was_lost, lock };
         Ok(session)
     }
 

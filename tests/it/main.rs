@@ -8,5 +8,7 @@ mod bad_input;
 mod cli;
 /// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.
 mod nights;
+/// The verbs that read: results, items, show, report, retry, gc, and those about the set-up.
+mod reading;
 /// What more than one of the others needs.
 mod support;

@@ -34,7 +34,7 @@ impl Overnight {
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = assert_cmd::cargo::cargo_bin_cmd!("overnight");
         command.current_dir(self.path()).env_clear().env("HOME", self.path()).env("TZ", "UTC");
-        command.env("OVERNIGHT_STATE_DIR", self.path()).args(line.split_whitespace());
+        command.env("OVERNIGHT_STATE__DIR", self.path()).args(line.split_whitespace());
         command
     }
 
@@ -69,7 +69,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(output: &Output) -> Ran {
+    pub(crate) fn of(output: &Output) -> Ran {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Ran {
             code: output.status.code().unwrap_or(-1),

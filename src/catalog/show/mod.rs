@@ -18,14 +18,16 @@ use super::pricing::per_million;
 use crate::clock::Timestamp;
 use crate::money::Price;
 
+mod choose;
 mod models;
 mod prices;
 mod providers;
 mod windows;
 
+pub use choose::is_meant;
 pub use models::{ModelRow, ModelsShown, models};
-pub use prices::{LanePrice, PricesShown, prices};
-pub use providers::{ProviderRow, ProvidersShown, providers};
+pub use prices::{LanePrice, PriceListShown, PricesShown, prices};
+pub use providers::{Found, ProviderRow, ProvidersShown, providers};
 pub use windows::{Span, WindowRow, WindowsShown, windows};
 
 /// Times for scripts: RFC 3339 in UTC.

@@ -12,11 +12,41 @@ use crate::catalog::{Catalog, PriceTable, routes};
 use crate::clock::Timestamp;
 use crate::money::Price;
 
-/// One model's prices, as `--json` prints them.
+/// Prices of models, as `--json` prints them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PricesShown {
+pub struct PriceListShown {
     /// `overnight.prices/1`.
     pub schema: &'static str,
+    /// The day the bundled prices were read.
+    pub prices_as_of: String,
+    /// Those asked for.
+    pub models: Vec<PricesShown>,
+}
+
+impl PriceListShown {
+    /// The prices of these models, listed or not; one without a provider is left out.
+    pub fn of<'a>(
+        catalog: &Catalog,
+        names: impl IntoIterator<Item = &'a str>,
+        now: Timestamp,
+    ) -> PriceListShown {
+        let models = names.into_iter().filter_map(|name| prices(catalog, name, now)).collect();
+        PriceListShown { schema: "overnight.prices/1", prices_as_of: catalog.as_of().to_owned(), models }
+    }
+
+    /// A table a model; times in `zone`.
+    pub fn text<Z: TimeZone>(&self, now: Timestamp, zone: &Z) -> String
+    where
+        Z::Offset: Display,
+    {
+        let tables: Vec<String> = self.models.iter().map(|model| model.text(now, zone)).collect();
+        tables.join("\n")
+    }
+}
+
+/// One model's prices.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PricesShown {
     /// `provider/model`.
     pub model: String,
     /// Realtime windows, the base first, then the other lanes; empty where no price is known.
@@ -63,7 +93,6 @@ pub fn prices(catalog: &Catalog, full_name: &str, now: Timestamp) -> Option<Pric
     let lanes = [("flex", model.flex), ("batch", model.batch)];
     rows.extend(lanes.into_iter().filter_map(|(lane, price)| Some(flat(lane, price?))));
     Some(PricesShown {
-        schema: "overnight.prices/1",
         model: model.full_name(),
         prices: rows,
         priced_up_to: model.dearer_above,

@@ -51,6 +51,35 @@ pub struct ProviderRow {
     pub start: Option<String>,
     /// What is not confirmed, or good to know.
     pub note: Option<String>,
+    /// What `providers check` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
+}
+
+/// What asking a provider for its models came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// How long the answer took.
+    pub ping_ms: u64,
+    /// Models it lists for this key.
+    pub models: Option<usize>,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+}
+
+impl ProviderRow {
+    /// Puts what asking came to in the place of what was known before.
+    pub fn set_found(&mut self, ping_ms: u64, answer: Result<usize, String>) {
+        let refused = |problem: &str| problem.starts_with("HTTP 401") || problem.starts_with("HTTP 403");
+        let state = match &answer {
+            Ok(_) => "ok",
+            Err(problem) if refused(problem) => "key rejected",
+            Err(problem) if problem.starts_with("HTTP ") => "refused",
+            Err(_) => "down",
+        };
+        state.clone_into(&mut self.state);
+        self.found = Some(Found { ping_ms, models: answer.as_ref().ok().copied(), problem: answer.err() });
+    }
 }
 
 /// All providers.
@@ -81,6 +110,7 @@ fn row(catalog: &Catalog, provider: &Provider, now: Timestamp) -> ProviderRow {
         hint: provider.unusable(),
         start: provider.start.clone(),
         note: provider.note.clone(),
+        found: None,
     }
 }
 
@@ -127,7 +157,8 @@ impl ProvidersShown {
                 row.name.clone(),
                 row.state.clone(),
                 row.key.clone().unwrap_or_else(|| "-".to_owned()),
-                match row.models {
+                match row.found.as_ref().and_then(|found| found.models).unwrap_or(row.models) {
+                    0 if row.found.is_some() => "no models".to_owned(),
                     0 => "any model".to_owned(),
                     1 => "1 model".to_owned(),
                     n => format!("{n} models"),
@@ -160,8 +191,13 @@ impl ProviderRow {
         if let Some(hint) = &self.hint {
             return hint.clone();
         }
+        if let Some(problem) = self.found.as_ref().and_then(|found| found.problem.as_ref()) {
+            let start = self.start.as_ref().map(|start| format!("; start it with `{start}`"));
+            return format!("{problem}{}", start.unwrap_or_default());
+        }
         let window = Some(self.window_text(now, zone)).filter(|text| !text.is_empty());
-        let parts = [window, self.limits.clone(), self.base_url.clone()];
+        let ping = self.found.as_ref().map(|found| format!("ping {}ms", found.ping_ms));
+        let parts = [window, self.limits.clone(), self.base_url.clone(), ping];
         parts.into_iter().flatten().collect::<Vec<_>>().join("   ")
     }
 }

@@ -174,7 +174,10 @@ pub struct DaemonArgs {
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = "\
 Example:
-  overnight retry job_01kb3v6m8d --reason schema_mismatch --model openai/gpt-5-mini --dry-run")]
+  overnight retry job_01kb3v6m8d --reason schema_mismatch --model openai/gpt-5-mini --dry-run
+
+The new job holds the selected items under their own names. What the old job says stays as it is; results,
+items, show and report of the old job take the new answers in.")]
 pub struct RetryArgs {
     /// The job whose items are wanted
     #[arg(value_name = "JOB")]
@@ -188,10 +191,13 @@ pub struct RetryArgs {
     /// Ask these models instead; repeat it for the next stronger step
     #[arg(long = "model", value_name = "A,B")]
     pub models: Vec<StepArg>,
-    /// Never spend more on the new job
+    /// Judge answers by this instead: json, schema:FILE, regex:RE, choices:a,b, contains:TEXT, max_chars:N or command:CMD; repeatable
+    #[arg(long = "check", value_name = "CHECK")]
+    pub checks: Vec<CheckArg>,
+    /// Never spend more on the new job [default: the job's cap]
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<Usd>,
-    /// Be done by then: 06:00, 8h, or RFC 3339
+    /// Be done by then: 06:00, 8h, or RFC 3339 [default: the item's, if still to come, else the config's]
     #[arg(long, value_name = "WHEN")]
     pub deadline: Option<MomentArg>,
     /// Say what would be queued, and queue nothing

@@ -179,7 +179,7 @@ pub struct ResultsArgs {
     /// Ids, starts of ids, or names
     #[arg(value_name = "JOB", required = true)]
     pub jobs: Vec<String>,
-    /// Where to write; `-` is stdout [default: JOB.parquet, or what --format says]
+    /// Where to write; `-` is stdout [default: NAME.parquet here, or what --format says]
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
     /// The format [default: from the name of the file, else parquet]
@@ -281,7 +281,7 @@ pub enum ConfigVerb {
     Path,
     /// Whether the file is right; all problems at once
     Check,
-    /// A JSON schema of the file, for editors
+    /// Every key there is, commented, with its default or an example
     Schema,
 }
 

@@ -1,0 +1,48 @@
+//! Which rows a pattern means.
+
+use super::{ModelsShown, WindowsShown};
+use crate::catalog::ladder::glob_matches;
+
+/// Whether a name fits a pattern of `*` and `?`; one without either stands for every name it is part of.
+pub fn is_meant(pattern: &str, name: &str) -> bool {
+    match pattern.contains(['*', '?']) {
+        true => glob_matches(pattern.as_bytes(), name.as_bytes()),
+        false => name.contains(pattern),
+    }
+}
+
+impl ModelsShown {
+    /// Keeps the models that a pattern means.
+    pub fn keep(&mut self, pattern: &str) {
+        self.models.retain(|model| is_meant(pattern, &model.name));
+    }
+}
+
+impl WindowsShown {
+    /// Keeps the models that a pattern means.
+    pub fn keep(&mut self, pattern: &str) {
+        for row in &mut self.windows {
+            row.models.retain(|model| is_meant(pattern, model));
+        }
+        self.windows.retain(|row| !row.models.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_they_do_for_file_names() {
+        for (pattern, name, fits) in [
+            ("deepseek/*", "deepseek/deepseek-flash", true),
+            ("*-mini", "openai/gpt-5-mini", true),
+            ("*-mini", "openai/gpt-5-mini-2", false),
+            ("gpt-5", "openai/gpt-5-mini", true),
+            ("groq/*-20b", "groq/openai/gpt-oss-20b", true),
+            ("openai/*", "groq/openai/gpt-oss-20b", false),
+        ] {
+            assert_eq!(is_meant(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}
