@@ -4,6 +4,8 @@
 
 /// Bad input: files, lines, answers, disks and configs, each said and survived.
 mod bad_input;
+/// Keys appear nowhere, prompts only where they belong.
+mod canary;
 /// Verbs, flags, streams and exit codes of the binary.
 mod cli;
 /// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.
@@ -12,3 +14,5 @@ mod nights;
 mod reading;
 /// What more than one of the others needs.
 mod support;
+/// Bad keys, no credit, retired models, providers that are down.
+mod trouble;

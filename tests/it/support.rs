@@ -13,6 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Files that go in and come out.
 pub(crate) mod folder;
+/// The binary while it runs.
+pub(crate) mod running;
 /// A provider that answers as told, byte for byte.
 pub(crate) mod script;
 

@@ -23,7 +23,7 @@ api_key = "sk-canary-0123456789"
 [sideways]
 "#,
     );
-    for line in ["submit in.jsonl", "run in.jsonl", "status", "plan in.jsonl", "daemon --drain"] {
+    for line in ["submit in.jsonl", "run in.jsonl", "status", "config check", "daemon --drain"] {
         overnight.write("in.jsonl", ONE);
         let ran = overnight.run(line);
         let said = [
