@@ -33,7 +33,10 @@ impl Place {
     pub(super) fn read(state: &Path) -> io::Result<Option<Place>> {
         match fs::read(file(state)) {
             Ok(json) => Ok(serde_json::from_slice(&json).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // What is no folder has no owner either; opening the store says what is wrong with it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -4,6 +4,10 @@
 
 /// Our files and a provider's log, held against each other.
 mod books;
+/// Bad input: files, lines, answers, disks and configs, each said and survived.
+mod bad_input;
+/// Keys appear nowhere, prompts only where they belong.
+mod canary;
 /// Verbs, flags, streams and exit codes of the binary.
 mod cli;
 /// Ten thousand items against a provider that keeps books of its own.
@@ -20,3 +24,5 @@ mod reading;
 mod reviews;
 /// What more than one of the others needs.
 mod support;
+/// Bad keys, no credit, retired models, providers that are down.
+mod trouble;

@@ -12,6 +12,13 @@ use overnight::view::JobView;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
+/// Files that go in and come out.
+pub(crate) mod folder;
+/// The binary while it runs.
+pub(crate) mod running;
+/// A provider that answers as told, byte for byte.
+pub(crate) mod script;
+
 /// `overnight` in a folder of its own, with an environment that holds nothing of ours.
 pub(crate) struct Overnight {
     pub(crate) dir: TempDir,
