@@ -59,10 +59,6 @@ impl Overnight {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap()
     }
 
-    pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path().join(name), text).unwrap();
-    }
-
     /// From now on a process owns the store: `answer` says what it answers.
     pub(crate) fn owned(&self, answer: impl FnMut(&Request) -> Response + Send + 'static) -> Owner {
         Owner::start(self.path(), answer)
