@@ -52,7 +52,8 @@ pub fn run(args: &DemoArgs, context: &Context) -> Result<Exit, CliError> {
         let unknown = views.iter().map(|view| view.unknown_attempts).sum();
         explain_end(&args.dir, &own, &provider, &jobs[0], unknown)?;
     }
-    Ok(exit)
+    // Items may fail here as they do at night; the demo has shown it all the same.
+    Ok(if exit == Exit::SomeFailed { Exit::Done } else { exit })
 }
 
 /// Two models, a weak and a strong one, on an account that fails as accounts do.

@@ -27,6 +27,7 @@ use crate::ledger::JobLedger;
 use crate::store::files::FileStore;
 use crate::store::prompts::PromptWriter;
 use crate::store::{Store, StoreError};
+use crate::view::JobView;
 
 /// Queues one file and says what became of it; durable when this returns.
 pub fn queue(
@@ -67,12 +68,16 @@ pub fn queue(
         staged.writer.finish_as(&job)?;
         accept(Arc::new(job.clone()), hold)?;
     }
-    let (items, deadline_at, max_cost_usd) = known.unwrap_or_else(|| {
-        let deadline = job.classes.iter().filter_map(|class| class.deadline).min();
-        (job.n_items, deadline, job.options.max_cost.map(|cap| cap.as_f64()))
-    });
-    let notes = ask.notes.iter().chain(&summary.notes).cloned().collect();
-    Ok(Queued { job_id: id, items, already, deadline_at, max_cost_usd, rejected, notes })
+    let view = known.unwrap_or_else(|| JobView::of(&job, &JobLedger::default()));
+    Ok(Queued {
+        job_id: id,
+        items: view.items,
+        already,
+        deadline_at: view.deadline_at,
+        max_cost_usd: view.max_cost_usd,
+        rejected,
+        notes: ask.notes.iter().chain(&summary.notes).cloned().collect(),
+    })
 }
 
 /// Reads a file and gives its items to `sink`; with a sample, only those of the sample.
@@ -167,11 +172,11 @@ fn read(name: &str, ask: &Ask, staged: &mut Staged, rejects: &mut Rejects) -> Re
 fn check_room(file: &Path, state: &Path, hold: &Hold) -> Result<(), CliError> {
     // Of stdin nothing is known before it is read.
     let Ok(found) = std::fs::metadata(file) else { return Ok(()) };
-    let room = match hold {
+    let checked = match hold {
         Hold::Ours(session) => session.store.check_room(found.len(), 0),
         Hold::Theirs(_) => FileStore::check_room_beside(state, found.len(), 0),
     };
-    Ok(room?)
+    Ok(checked?)
 }
 
 /// Has a job that is staged made permanent.

@@ -71,17 +71,16 @@ impl Hold {
         })
     }
 
-    /// Items, deadline and cap of a job, where there is one of this name.
-    pub fn known(&mut self, id: &JobId) -> Result<Option<(u32, Option<Timestamp>, Option<f64>)>, CliError> {
-        let view = match self {
-            Hold::Ours(session) => session.ledger.get(id).map(|(job, state)| JobView::of(job, state)),
+    /// A job, where there is one of this name.
+    pub fn known(&mut self, id: &JobId) -> Result<Option<JobView>, CliError> {
+        Ok(match self {
+            Hold::Ours(session) => session.view(id),
             Hold::Theirs(client) => match client.view(id.clone()) {
                 Ok(view) => Some(view),
                 Err(ControlError::Refused(refused)) if refused.code == RefusedCode::NoSuchJob => None,
                 Err(error) => return Err(error.into()),
             },
-        };
-        Ok(view.map(|view| (view.items, view.deadline_at, view.max_cost_usd)))
+        })
     }
 }
 

@@ -57,7 +57,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often whoever watches is shown the present state.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
 
-/// Says which routes a job may use.
+/// Gives the routes that the ladders of a job name.
 pub type RoutesFor = Box<dyn Fn(&Job) -> Vec<Arc<Route>>>;
 
 /// Everything the driver needs.

@@ -26,3 +26,5 @@ mod reviews;
 mod support;
 /// Bad keys, no credit, retired models, providers that are down.
 mod trouble;
+/// Jobs done by the binary: submit, run, daemon, plan, demo.
+mod work;
