@@ -127,7 +127,7 @@ impl Night<'_> {
         child.wait().unwrap();
         let dead_at = clock::now();
         if let Some(flush) = flush {
-            flush.join().unwrap()
+            flush.join().unwrap();
         }
         Life { dead_at }
     }
