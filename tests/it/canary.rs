@@ -19,7 +19,9 @@ fn echoing(n: usize, key: &str) -> Say {
         Say::with(
             status,
             &format!("x-request-id: req-{key}"),
-            format!(r#"{{"error":{{"message":"{ECHO}: the key {key} did this","code":"{code}","type":"{key}"}}}}"#),
+            format!(
+                r#"{{"error":{{"message":"{ECHO}: the key {key} did this","code":"{code}","type":"{key}"}}}}"#
+            ),
         )
     };
     match n {
@@ -68,7 +70,8 @@ fn night(flags: &str) -> Watched {
         echoing(n, sent.expect("the key is sent"))
     });
     let models = "[models.\"box/spare\"]\nprice = { input = 1, output = 2 }\nmax_output = 1_000\n";
-    let written = config(&server.base_url()).replace("auth = \"none\"", "api_key = \"env:BOX_KEY\"\nmax_concurrency = 1")
+    let written = config(&server.base_url())
+        .replace("auth = \"none\"", "api_key = \"env:BOX_KEY\"\nmax_concurrency = 1")
         .replace("[\"box/small\"]", "[[\"box/small\", \"box/spare\"]]")
         + models;
     let overnight = Overnight::configured(&written);
@@ -129,9 +132,15 @@ fn a_key_that_providers_echo_is_nowhere_afterwards() {
 
     let folder = watched.overnight.path();
     no_file_holds_the_key(folder);
-    let rows: String =
-        ["results", "attempts"].iter().flat_map(|table| watched.overnight.rows(table)).map(|row| row.to_string()).collect();
-    assert!(rows.contains(ECHO) && rows.contains("[key]"), "Parquet is compressed, so its rows are looked through");
+    let rows: String = ["results", "attempts"]
+        .iter()
+        .flat_map(|table| watched.overnight.rows(table))
+        .map(|row| row.to_string())
+        .collect();
+    assert!(
+        rows.contains(ECHO) && rows.contains("[key]"),
+        "Parquet is compressed, so its rows are looked through"
+    );
     assert!(!rows.contains(KEY), "{}", &rows[rows.find(KEY).unwrap().saturating_sub(300)..]);
     let exported = fs::read_to_string(folder.join("attempts.csv")).unwrap();
     assert!(exported.contains(ECHO), "exports are looked through too");
