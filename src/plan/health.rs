@@ -201,4 +201,13 @@ mod tests {
         }
         assert_eq!(account.take_retry(START), Duration::ZERO);
     }
+
+    #[test]
+    fn retries_come_back_after_the_clock_was_set_back() {
+        let mut account = Account::new(START);
+        let earlier = START - Duration::from_secs(3_600);
+        account.knock(earlier);
+        while account.take_retry(earlier).is_zero() {}
+        assert_eq!(account.take_retry(earlier + Duration::from_secs(60)), Duration::ZERO);
+    }
 }

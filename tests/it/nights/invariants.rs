@@ -131,7 +131,7 @@ impl Witness {
         }
         for view in world.night.engine.views(world.night.now()) {
             let (_, state) = world.night.engine.ledger().get(&view.job_id).expect("it has a view");
-            if state.finished_at.is_some() || !state.open.is_empty() {
+            if state.finished_at.is_some() || state.cancelled || !state.open.is_empty() {
                 continue;
             }
             let only_budget = view.waiting.keys().eq([&Waiting::Budget]);

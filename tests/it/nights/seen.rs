@@ -71,10 +71,10 @@ impl Seen {
             (&mut self.cancelled, 500, "cancelled items"),
             (&mut self.expired, 500, "expired items"),
             (&mut self.failed_over, 500, "attempts on the other account"),
-            (&mut self.at_peak, 500, "attempts at the peak price"),
+            (&mut self.at_peak, 200, "attempts at the peak price"),
             (&mut self.over_item_cap, 50, "items over their own cap"),
-            (&mut self.blocked, 100, "jobs stopped by their cap"),
-            (&mut self.measured, 20, "nights under a measured limit"),
+            (&mut self.blocked, 20, "jobs stopped by their cap"),
+            (&mut self.measured, 10, "nights under a measured limit"),
         ]
     }
 

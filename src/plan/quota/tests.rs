@@ -1,0 +1,123 @@
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const START: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
+
+fn rpm(limit: u64) -> Quota {
+    Quota::new(Limits { rpm: Some(limit), concurrency: Some(1_000_000), ..Limits::default() }, START)
+}
+
+/// Sends as fast as the quota lets it and returns the most that any 60 seconds held.
+fn fullest_minute(quota: &mut Quota, tokens: u64, seconds: u64, step: Duration) -> u64 {
+    let (mut now, mut window, mut most) = (START, VecDeque::new(), 0);
+    while now < START + Duration::from_secs(seconds) {
+        while quota.take(now, tokens, 0).is_ok() {
+            window.push_back(now);
+            quota.release();
+        }
+        while window.front().is_some_and(|&sent| now.since(sent) >= Duration::from_secs(60)) {
+            window.pop_front();
+        }
+        most = most.max(window.len() as u64);
+        now = now + step;
+    }
+    most
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn no_minute_holds_more_requests_than_the_limit(limit in 1u64..5_000, step_ms in 1u64..3_000) {
+        let most = fullest_minute(&mut rpm(limit), 1, 200, Duration::from_millis(step_ms));
+        prop_assert!(most <= limit, "{most} of {limit}");
+        prop_assert!(most >= 1);
+    }
+
+    #[test]
+    fn no_minute_holds_more_tokens_than_the_limit(limit in 1_000u64..1_000_000, tokens in 1u64..900) {
+        let limits = Limits { tpm: Some(limit), concurrency: Some(1_000_000), ..Limits::default() };
+        let most = fullest_minute(&mut Quota::new(limits, START), tokens, 130, Duration::from_millis(50));
+        prop_assert!(most * tokens <= limit);
+    }
+}
+
+#[test]
+fn most_of_a_limit_is_used() {
+    assert!(fullest_minute(&mut rpm(1_000), 1, 300, Duration::from_millis(10)) >= 880);
+}
+
+#[test]
+fn a_stated_limit_is_believed_and_the_ceiling_still_holds() {
+    let mut quota = rpm(1_000);
+    quota.learn(&RateHints { limit_requests: Some(60), ..RateHints::default() });
+    assert!(fullest_minute(&mut quota, 1, 130, Duration::from_millis(10)) <= 60);
+    let mut quota = rpm(60);
+    quota.learn(&RateHints { limit_requests: Some(1_000), ..RateHints::default() });
+    assert!(fullest_minute(&mut quota, 1, 130, Duration::from_millis(10)) <= 60);
+}
+
+#[test]
+fn retry_after_is_obeyed_to_the_letter() {
+    let mut quota = rpm(1_000);
+    quota.refused(START, Some(Duration::from_secs(90)));
+    let open = START + Duration::from_secs(90);
+    assert_eq!(quota.take(open - Duration::from_micros(1), 1, 1), Err(Busy { until: Some(open) }));
+    assert_eq!(quota.take(open, 1, 1), Ok(()));
+}
+
+#[test]
+fn refusals_halve_the_parallel_calls_once_a_second_and_answers_bring_them_back() {
+    let limits = Limits { concurrency: Some(64), ..Limits::default() };
+    let mut quota = Quota::new(limits, START);
+    for _ in 0..10 {
+        quota.refused(START, None);
+    }
+    assert_eq!(quota.concurrency(), 32);
+    for _ in 0..64 * 64 {
+        quota.answered();
+    }
+    assert_eq!(quota.concurrency(), 64);
+}
+
+#[test]
+fn parallel_calls_stay_under_the_ceiling() {
+    let mut quota = Quota::new(Limits { concurrency: Some(2), ..Limits::default() }, START);
+    assert!(quota.take(START, 1, 1).is_ok() && quota.take(START, 1, 1).is_ok());
+    assert_eq!(quota.take(START, 1, 1), Err(Busy { until: None }));
+    quota.release();
+    assert!(quota.take(START, 1, 1).is_ok());
+}
+
+#[test]
+fn a_clock_set_back_does_not_stop_the_quota() {
+    let mut quota = rpm(60);
+    while quota.take(START, 1, 1).is_ok() {}
+    let earlier = START - Duration::from_secs(1_000_000);
+    quota.restart(earlier);
+    assert!(quota.take(earlier + Duration::from_secs(5), 1, 1).is_ok());
+}
+
+#[test]
+fn a_wait_of_no_time_is_taken_for_none_stated() {
+    let mut quota = rpm(1_000);
+    quota.refused(START, Some(Duration::ZERO));
+    assert!(quota.room(START).is_err());
+}
+
+#[test]
+fn a_limit_of_none_is_not_believed_and_not_divided_by() {
+    let mut quota = rpm(0);
+    quota.learn(&RateHints { limit_requests: Some(0), limit_tokens: Some(0), ..RateHints::default() });
+    assert_eq!(quota.take(START, 1_000, 1_000), Ok(()));
+}
+
+#[test]
+fn a_used_up_limit_is_known_before_the_next_request() {
+    let mut quota = rpm(60);
+    while quota.take(START, 1, 1).is_ok() {}
+    let Err(Busy { until: Some(until) }) = quota.opens(START) else { panic!("nothing is left") };
+    assert!(quota.room(START).is_ok() && quota.opens(until).is_ok());
+}
