@@ -19,7 +19,9 @@ fn echoing(n: usize, key: &str) -> Say {
         Say::with(
             status,
             &format!("x-request-id: req-{key}"),
-            format!(r#"{{"error":{{"message":"{ECHO}: the key {key} did this","code":"{code}","type":"{key}"}}}}"#),
+            format!(
+                r#"{{"error":{{"message":"{ECHO}: the key {key} did this","code":"{code}","type":"{key}"}}}}"#
+            ),
         )
     };
     match n {
@@ -27,7 +29,7 @@ fn echoing(n: usize, key: &str) -> Say {
         1 => error(400, "invalid_value"),
         2 => Say::with(307, &format!("location: https://elsewhere.example/{key}"), ""),
         3 => Say::with(200, "content-type: text/html", format!("<html>{ECHO} {key}</html>")),
-        4 => Say::with(429, "retry-after: 0", format!("{ECHO} slow down, {key}")),
+        4 => Say::with(429, "retry-after-ms: 20", format!("{ECHO} slow down, {key}")),
         5 => Say::cut(200, &format!("x-request-id: {key}"), 9_999, format!("{{\"id\":\"{ECHO} {key}\"")),
         6 => Say::HangUp,
         7 => error(401, "invalid_api_key"),
@@ -68,7 +70,8 @@ fn night(flags: &str) -> Watched {
         echoing(n, sent.expect("the key is sent"))
     });
     let models = "[models.\"box/spare\"]\nprice = { input = 1, output = 2 }\nmax_output = 1_000\n";
-    let written = config(&server.base_url()).replace("auth = \"none\"", "api_key = \"env:BOX_KEY\"\nmax_concurrency = 1")
+    let written = config(&server.base_url())
+        .replace("auth = \"none\"", "api_key = \"env:BOX_KEY\"\nmax_concurrency = 1")
         .replace("[\"box/small\"]", "[[\"box/small\", \"box/spare\"]]")
         + models;
     let overnight = Overnight::configured(&written);
@@ -129,9 +132,15 @@ fn a_key_that_providers_echo_is_nowhere_afterwards() {
 
     let folder = watched.overnight.path();
     no_file_holds_the_key(folder);
-    let rows: String =
-        ["results", "attempts"].iter().flat_map(|table| watched.overnight.rows(table)).map(|row| row.to_string()).collect();
-    assert!(rows.contains(ECHO) && rows.contains("[key]"), "Parquet is compressed, so its rows are looked through");
+    let rows: String = ["results", "attempts"]
+        .iter()
+        .flat_map(|table| watched.overnight.rows(table))
+        .map(|row| row.to_string())
+        .collect();
+    assert!(
+        rows.contains(ECHO) && rows.contains("[key]"),
+        "Parquet is compressed, so its rows are looked through"
+    );
     assert!(!rows.contains(KEY), "{}", &rows[rows.find(KEY).unwrap().saturating_sub(300)..]);
     let exported = fs::read_to_string(folder.join("attempts.csv")).unwrap();
     assert!(exported.contains(ECHO), "exports are looked through too");
@@ -169,15 +178,25 @@ fn prompts_that_are_to_be_kept_are_in_the_results_only() {
     assert!(!attempts.contains(PROMPT) && !watched.said.contains(PROMPT));
 }
 
+/// The index makes its files as it likes, so it is their folder that keeps others out.
 #[test]
-fn files_are_for_their_owner_only() {
+fn state_and_results_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
-    let watched = night("");
-    let folder = watched.overnight.path();
-    for part in ["journal", "prompts", "index"] {
-        for path in files(&folder.join(part)) {
-            let mode = fs::metadata(&path).unwrap().permissions().mode();
-            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
-        }
+    let server = Script::always(Say::answer("ok"));
+    let overnight = Overnight::asking(&server.base_url());
+    overnight.write("in.jsonl", job());
+    assert_eq!(overnight.run("run in.jsonl --state-dir state").code, 0);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = overnight.path();
+    assert_eq!(mode(&folder.join("state")), 0o700);
+    for path in files(&folder.join("state")) {
+        let within = path.strip_prefix(folder.join("state/index")).is_ok();
+        assert!(within || mode(&path) == 0o600, "{}: {:o}", path.display(), mode(&path));
+    }
+    assert_eq!(mode(&folder.join("state/index")), 0o700);
+    let results = files(&folder.join("overnight-results"));
+    assert!(results.len() >= 3, "two tables and a manifest: {results:?}");
+    for path in results {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
 }

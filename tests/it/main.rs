@@ -2,10 +2,10 @@
 //!
 //! Run them with `tests/run`, which installs the readers that some of them judge by.
 
-/// Our files and a provider's log, held against each other.
-mod books;
 /// Bad input: files, lines, answers, disks and configs, each said and survived.
 mod bad_input;
+/// Our files and a provider's log, held against each other.
+mod books;
 /// Keys appear nowhere, prompts only where they belong.
 mod canary;
 /// Verbs, flags, streams and exit codes of the binary.

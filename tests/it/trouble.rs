@@ -41,7 +41,11 @@ fn waits_for_a_person(overnight: &Overnight, ran: &Ran, words: &[&str]) {
     let id = overnight.job_id();
     assert!(ran.stderr.contains(&format!("overnight run --resume {id}")), "{}", ran.stderr);
     let job = overnight.job();
-    assert_eq!((job["counts"]["failed"].as_u64(), job["counts"]["pending"].as_u64()), (Some(0), Some(5)), "{job}");
+    assert_eq!(
+        (job["counts"]["failed"].as_u64(), job["counts"]["pending"].as_u64()),
+        (Some(0), Some(5)),
+        "{job}"
+    );
     assert_eq!(job["cost_usd"], 0.0);
 }
 
@@ -71,9 +75,14 @@ fn a_rejected_key_stops_the_account_until_it_is_mended() {
         &config(&provider.base_url()).replace("auth = \"none\"", "api_key = \"env:BOX_KEY\""),
     );
     overnight.write("in.jsonl", job());
-    let with_key = |key: &str, line: &str| Ran::of(&overnight.command(line).env("BOX_KEY", key).output().unwrap());
+    let with_key =
+        |key: &str, line: &str| Ran::of(&overnight.command(line).env("BOX_KEY", key).output().unwrap());
     let ran = with_key("sk-old", "run in.jsonl");
-    waits_for_a_person(&overnight, &ran, &["box stopped until you act: Incorrect API key provided", "error[no_route]"]);
+    waits_for_a_person(
+        &overnight,
+        &ran,
+        &["box stopped until you act: Incorrect API key provided", "error[no_route]"],
+    );
     assert!(provider.summary().totals.requests <= 5, "each item is sent once at most, and none again");
     let ran = with_key("sk-new", &format!("run --resume {}", overnight.job_id()));
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -112,12 +121,16 @@ fn without_credit_the_account_stops_in_both_dialects() {
 fn credit_that_ends_in_the_middle_keeps_what_was_paid_for() {
     let provider = provider();
     change(&provider, r#"{"no_credit_after":"$0.0000001"}"#);
-    let overnight =
-        Overnight::configured(&config(&provider.base_url()).replace("timeout", "max_concurrency = 1\ntimeout"));
+    let overnight = Overnight::configured(
+        &config(&provider.base_url()).replace("timeout", "max_concurrency = 1\ntimeout"),
+    );
     let ran = overnight.work(job(), "");
     assert_eq!(ran.code, 6, "{ran:?}");
     let counts = overnight.job()["counts"].clone();
-    assert_eq!((counts["succeeded"].as_u64(), counts["pending"].as_u64(), counts["failed"].as_u64()), (Some(1), Some(4), Some(0)));
+    assert_eq!(
+        (counts["succeeded"].as_u64(), counts["pending"].as_u64(), counts["failed"].as_u64()),
+        (Some(1), Some(4), Some(0))
+    );
     change(&provider, r#"{"reset":true}"#);
     goes_on(&overnight);
     assert_eq!(provider.summary().totals.billed_requests, 5, "what was answered is not bought again");
@@ -143,7 +156,10 @@ fn another_account_of_the_step_takes_over_and_it_is_said() {
         let ran = overnight.work(job(), "");
         assert_eq!(ran.code, 0, "{fault}: {ran:?}");
         let results = overnight.rows("results");
-        assert!(results.iter().all(|row| row["provider"] == "other" && row["step"] == 1), "{fault}: {results:?}");
+        assert!(
+            results.iter().all(|row| row["provider"] == "other" && row["step"] == 1),
+            "{fault}: {results:?}"
+        );
         assert!(ran.stderr.contains("box"), "{fault}: {}", ran.stderr);
     }
 }
@@ -175,9 +191,16 @@ fn with_nobody_there_the_items_wait_and_go_on_when_somebody_is() {
 
 #[test]
 fn a_day_to_wait_is_waited_and_shown_with_its_time() {
-    let limited = |_, _: &_| Say::with(429, "retry-after: 86400", r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#);
+    let limited = |_, _: &_| {
+        Say::with(
+            429,
+            "retry-after: 86400",
+            r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#,
+        )
+    };
     let server = Script::start(limited);
-    let overnight = Overnight::configured(&config(&server.base_url()).replace("timeout", "max_concurrency = 1\ntimeout"));
+    let overnight =
+        Overnight::configured(&config(&server.base_url()).replace("timeout", "max_concurrency = 1\ntimeout"));
     assert_eq!(overnight.submit(job(), "--deadline 72h").code, 0);
     let mut running = overnight.start("daemon");
     running.until("started");
@@ -204,12 +227,15 @@ fn a_day_to_wait_is_waited_and_shown_with_its_time() {
 #[test]
 fn a_moment_to_wait_costs_no_attempt_of_the_item() {
     let server = Script::start(|n, _| match n {
-        0..8 => Say::with(429, "retry-after: 0", r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#),
+        0..8 => Say::with(
+            429,
+            "retry-after-ms: 20",
+            r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#,
+        ),
         _ => Say::answer("ok"),
     });
-    let overnight = Overnight::configured(
-        &config(&server.base_url()).replace("timeout", "max_concurrency = 1\ntimeout"),
-    );
+    let overnight =
+        Overnight::configured(&config(&server.base_url()).replace("timeout", "max_concurrency = 1\ntimeout"));
     let ran = overnight.work(job(), "");
     assert_eq!(ran.code, 0, "{ran:?}");
     let attempts = overnight.rows("attempts");

@@ -43,7 +43,11 @@ impl Night {
     fn failed(&self, code: &str, words: &str) -> Value {
         says(&self.ran, 3, &[]);
         let result = self.overnight.result();
-        assert_eq!((result["status"].as_str(), result["error_code"].as_str()), (Some("failed"), Some(code)), "{result}");
+        assert_eq!(
+            (result["status"].as_str(), result["error_code"].as_str()),
+            (Some("failed"), Some(code)),
+            "{result}"
+        );
         assert!(text(&result, "error_message").contains(words), "{result}");
         self.overnight.rows("attempts").pop().unwrap()
     }
@@ -88,7 +92,11 @@ fn json_that_ends_too_early() {
 
 #[test]
 fn bytes_that_mean_nothing() {
-    bad_response(Say::json(200, b"\x00\xff\x01garbage".to_vec()), "not an answer", "\u{0}\u{fffd}\u{1}garbage");
+    bad_response(
+        Say::json(200, b"\x00\xff\x01garbage".to_vec()),
+        "not an answer",
+        "\u{0}\u{fffd}\u{1}garbage",
+    );
     bad_response(Say::json(200, r#"{"ok":true}"#), "JSON without a choice", r#"{"ok":true}"#);
     bad_response(Say::json(200, "[]"), "not an answer", "[]");
 }
@@ -239,7 +247,10 @@ fn a_server_error_is_tried_again_and_not_billed() {
     let night = Night::scripted("", server);
     night.succeeded();
     let attempts = night.overnight.rows("attempts");
-    assert_eq!((text(&attempts[0], "error_code"), text(&attempts[0], "error_message")), ("server_error", "oops"));
+    assert_eq!(
+        (text(&attempts[0], "error_code"), text(&attempts[0], "error_message")),
+        ("server_error", "oops")
+    );
     assert_eq!(attempts[0]["cost_nano_usd"], 0);
 }
 

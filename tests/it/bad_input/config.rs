@@ -52,7 +52,11 @@ fn a_config_that_is_no_toml_is_said_with_its_place() {
 #[test]
 fn a_config_that_was_named_must_be_there() {
     let overnight = Overnight::new();
-    says(&overnight.run("status --config nowhere.toml"), 2, &["--config names", "nowhere.toml", "there is no such file"]);
+    says(
+        &overnight.run("status --config nowhere.toml"),
+        2,
+        &["--config names", "nowhere.toml", "there is no such file"],
+    );
 }
 
 #[test]
@@ -77,7 +81,8 @@ fn a_second_owner_is_refused_in_one_sentence_that_names_the_first() {
     let state = overnight.path().join("state");
     let results = overnight.path().join("overnight-results");
     // A process that has the store and does not talk: the lock alone must keep the second one out.
-    let _store = overnight::store::files::FileStore::open(&state, &results, |_, _, _| unreachable!()).unwrap();
+    let _store =
+        overnight::store::files::FileStore::open(&state, &results, |_, _, _| unreachable!()).unwrap();
     overnight.write("in.jsonl", ONE);
     let ran = overnight.run("submit in.jsonl --state-dir state");
     let pid = format!("process {}", std::process::id());

@@ -37,7 +37,8 @@ fn config_of(overnight: &Overnight) -> Config {
 fn setup(config: &Config, disk: Disk) -> Setup {
     let final_states = Box::new(|_: &Path, _: &_, _| panic!("no index was lost"));
     let mut store =
-        FileStore::open_on(disk, Sizes::default(), &config.state_dir, &config.results.dir, final_states).unwrap();
+        FileStore::open_on(disk, Sizes::default(), &config.state_dir, &config.results.dir, final_states)
+            .unwrap();
     let ledger = store.recover().unwrap();
     let catalog = config.catalog.clone();
     Setup {
@@ -80,7 +81,10 @@ fn a_full_disk_pauses_the_night_until_there_is_room() {
         live::run(setup(&config, disk.clone()), Until::Idle, asked, std::future::pending(), show).await
     });
     assert_eq!(ended.unwrap(), Ended::Done);
-    assert!(matches!(told.as_slice(), [Some(why), None] if why.contains("needed in") && why.contains("journal")), "{told:?}");
+    assert!(
+        matches!(told.as_slice(), [Some(why), None] if why.contains("needed in") && why.contains("journal")),
+        "{told:?}"
+    );
     assert_eq!(overnight.rows("results").len(), n);
     assert_eq!(overnight.rows("attempts").len(), n, "nothing was sent twice");
     assert_eq!(server.heard().len(), n);
@@ -137,7 +141,11 @@ fn a_disk_without_room_for_the_job_refuses_it_and_says_how_much_is_missing() {
     let script = "mount -t tmpfs -o size=10m tmpfs state; exec \"$1\" submit in.jsonl";
     let Some(command) = with_mounts(&overnight, script) else { return };
     let ran = Running::of(command).end();
-    says(&ran, 1, &["error[disk_full]: disk full:", "needed in", "free some space and run the same command again"]);
+    says(
+        &ran,
+        1,
+        &["error[disk_full]: disk full:", "needed in", "free some space and run the same command again"],
+    );
     nothing_queued(&overnight, &ran);
 }
 
@@ -155,7 +163,11 @@ fn a_results_folder_that_is_read_only_makes_rows_wait_and_loses_none() {
     drop(running);
     let ran = rerun(&overnight);
     says(&ran, 0, &[]);
-    assert_eq!((overnight.rows("results").len(), server.heard().len()), (3, 3), "and nothing is bought twice");
+    assert_eq!(
+        (overnight.rows("results").len(), server.heard().len()),
+        (3, 3),
+        "and nothing is bought twice"
+    );
 }
 
 /// The same job again, in the state folder of the mounts.
@@ -189,7 +201,10 @@ fn a_results_folder_that_is_deleted_while_rows_are_made_is_made_again() {
         }
         Say::answer("ok")
     });
-    let overnight = Overnight::configured(&crate::support::folder::config(&server.base_url()).replace("timeout", "max_concurrency = 1\ntimeout"));
+    let overnight = Overnight::configured(
+        &crate::support::folder::config(&server.base_url())
+            .replace("timeout", "max_concurrency = 1\ntimeout"),
+    );
     folder.send(overnight.path().join("overnight-results")).unwrap();
     says(&overnight.work(job_of(5), ""), 0, &[]);
     assert_eq!(overnight.rows("results").len(), 5);

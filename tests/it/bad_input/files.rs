@@ -23,7 +23,8 @@ fn a_file_that_is_not_there_is_refused() {
 #[test]
 fn what_editors_leave_behind_is_accepted_and_said() {
     let overnight = quiet();
-    let file = "\u{feff}{\"custom_id\":\"a\",\"prompt\":\"1\"}\r\n\r\n   \n\n{\"custom_id\":\"b\",\"prompt\":\"2\"}";
+    let file =
+        "\u{feff}{\"custom_id\":\"a\",\"prompt\":\"1\"}\r\n\r\n   \n\n{\"custom_id\":\"b\",\"prompt\":\"2\"}";
     let ran = overnight.submit(file, "");
     says(&ran, 0, &["2 items queued", "3 blank lines skipped"]);
     assert_eq!(overnight.job()["items"], 2);

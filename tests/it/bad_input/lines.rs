@@ -32,7 +32,10 @@ fn an_array_is_no_request() {
 
 #[test]
 fn json_nested_too_deep_is_refused() {
-    refused(&format!("{{\"prompt\":{}1{}}}", "[".repeat(200), "]".repeat(200)), "nested deeper than 100 levels");
+    refused(
+        &format!("{{\"prompt\":{}1{}}}", "[".repeat(200), "]".repeat(200)),
+        "nested deeper than 100 levels",
+    );
 }
 
 #[test]
@@ -47,16 +50,24 @@ fn a_key_given_twice_is_refused() {
 
 #[test]
 fn a_huge_line_is_refused_with_the_limit() {
-    refused(&format!("{{\"prompt\":\"{}\"}}", "x".repeat(5 << 20)), "longer than 4 MiB, the most a line may have");
+    refused(
+        &format!("{{\"prompt\":\"{}\"}}", "x".repeat(5 << 20)),
+        "longer than 4 MiB, the most a line may have",
+    );
 }
 
 #[test]
 fn all_bad_lines_are_said_together_and_skipped_only_when_asked() {
-    let lines: String =
-        (0..50).map(|n| if n % 2 == 0 { format!("{{\"prompt\":\"{n}\"}}\n") } else { format!("{{bad {n}\n") }).collect();
+    let lines: String = (0..50)
+        .map(|n| if n % 2 == 0 { format!("{{\"prompt\":\"{n}\"}}\n") } else { format!("{{bad {n}\n") })
+        .collect();
     let overnight = quiet();
     let ran = overnight.submit(&lines, "");
-    says(&ran, 4, &["25 of 50 lines", "line 2, column", "line 40, column", "and 5 more", "queue the other 25"]);
+    says(
+        &ran,
+        4,
+        &["25 of 50 lines", "line 2, column", "line 40, column", "and 5 more", "queue the other 25"],
+    );
     nothing_queued(&overnight, &ran);
     let ran = overnight.submit(&lines, "--skip-bad");
     says(&ran, 0, &["25 items queued", "25 bad lines left out, see in.rejected.jsonl"]);
@@ -109,7 +120,10 @@ fn hostile_ids() -> Vec<String> {
 
 #[test]
 fn an_id_longer_than_512_bytes_is_refused() {
-    refused(&json!({"custom_id": "x".repeat(10_000), "prompt": "x"}).to_string(), "has 10000 bytes; at most 512");
+    refused(
+        &json!({"custom_id": "x".repeat(10_000), "prompt": "x"}).to_string(),
+        "has 10000 bytes; at most 512",
+    );
 }
 
 #[test]
@@ -117,7 +131,8 @@ fn hostile_ids_are_kept_exactly_and_never_used_as_paths_or_sent() {
     let server = Script::always(Say::answer("ok"));
     let overnight = Overnight::asking(&server.base_url());
     let ids = hostile_ids();
-    let file: String = ids.iter().map(|id| format!("{}\n", json!({"custom_id": id, "prompt": "x"}))).collect();
+    let file: String =
+        ids.iter().map(|id| format!("{}\n", json!({"custom_id": id, "prompt": "x"}))).collect();
     let ran = overnight.work(&file, "");
     says(&ran, 0, &[]);
     for table in ["results", "attempts"] {
@@ -130,7 +145,12 @@ fn hostile_ids_are_kept_exactly_and_never_used_as_paths_or_sent() {
     }
     for path in files(overnight.path()) {
         let path = path.display().to_string();
-        assert!(!["passwd", "cmd", "script", "evil", "xxx", "🦉", "\u{1b}"].iter().any(|part| path.contains(part)), "{path}");
+        assert!(
+            !["passwd", "cmd", "script", "evil", "xxx", "🦉", "\u{1b}"]
+                .iter()
+                .any(|part| path.contains(part)),
+            "{path}"
+        );
     }
 }
 
@@ -161,11 +181,18 @@ fn streaming_is_taken_out_and_noted() {
 fn several_choices_are_reserved_in_full() {
     // 1,000 tokens at $2 a million are $0.002 a choice, and the prompt is next to nothing.
     let line = |n: u32| {
-        format!(r#"{{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{{"model":"box/small","n":{n},"messages":[{{"role":"user","content":"x"}}]}}}}"#)
+        format!(
+            r#"{{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{{"model":"box/small","n":{n},"messages":[{{"role":"user","content":"x"}}]}}}}"#
+        )
     };
     let server = Script::always(Say::answer("ok"));
-    let fits = |n: u32, cap: &str| Overnight::asking(&server.base_url()).work(line(n), &format!("--max-cost {cap}")).code;
-    assert_eq!([fits(1, "$0.0025"), fits(5, "$0.0025"), fits(5, "$0.0099"), fits(5, "$0.0105")], [0, 5, 5, 0]);
+    let fits = |n: u32, cap: &str| {
+        Overnight::asking(&server.base_url()).work(line(n), &format!("--max-cost {cap}")).code
+    };
+    assert_eq!(
+        [fits(1, "$0.0025"), fits(5, "$0.0025"), fits(5, "$0.0099"), fits(5, "$0.0105")],
+        [0, 5, 5, 0]
+    );
 }
 
 #[test]
@@ -201,7 +228,8 @@ fn several_models_in_one_file_each_go_where_the_line_says() {
     ));
     let file = format!("{ONE}{{\"custom_id\":\"b\",\"prompt\":\"x\",\"model\":\"box/large\"}}\n");
     says(&overnight.work(file, ""), 0, &[]);
-    let asked: Vec<Value> = overnight.rows("results").iter().map(|row| row["request_model"].clone()).collect();
+    let asked: Vec<Value> =
+        overnight.rows("results").iter().map(|row| row["request_model"].clone()).collect();
     assert_eq!(asked, ["small", "large"]);
 }
 
@@ -213,7 +241,11 @@ fn a_model_without_a_price_is_refused_with_the_way_to_state_one() {
         server.base_url()
     ));
     let ran = overnight.submit(ONE, "--max-cost $1");
-    says(&ran, 6, &["its price is unknown", "[models.\"box/odd\"]", "--allow-unpriced", "nothing was queued"]);
+    says(
+        &ran,
+        6,
+        &["its price is unknown", "[models.\"box/odd\"]", "--allow-unpriced", "nothing was queued"],
+    );
     nothing_queued(&overnight, &ran);
     assert_eq!(overnight.submit(ONE, "").code, 6, "without a cap too");
     says(&overnight.work(ONE, "--allow-unpriced"), 0, &[]);
@@ -224,7 +256,9 @@ fn a_model_without_a_price_is_refused_with_the_way_to_state_one() {
 fn without_max_tokens_the_most_the_model_may_answer_is_reserved() {
     let server = Script::always(Say::answer("ok"));
     let limited = ONE.replace("\"hi\"", "\"hi\",\"max_tokens\":10");
-    let work = |line: &str, cap: &str| Overnight::asking(&server.base_url()).work(line, &format!("--max-cost {cap}"));
+    let work = |line: &str, cap: &str| {
+        Overnight::asking(&server.base_url()).work(line, &format!("--max-cost {cap}"))
+    };
     says(&work(ONE, "$0.0019"), 5, &["$0.0019 left of $0.0019, the next request may cost $0.0021"]);
     assert_eq!([work(ONE, "$0.0025").code, work(&limited, "$0.0019").code], [0, 0]);
 }
@@ -234,7 +268,11 @@ fn a_cap_below_one_item_blocks_the_job_until_it_is_raised() {
     let server = Script::always(Say::answer("ok"));
     let overnight = Overnight::asking(&server.base_url());
     let ran = overnight.work(ONE, "--max-cost $0.000001");
-    says(&ran, 5, &["error[max_cost]", "$0.0000010 left of $0.0000010, the next request may cost", "--max-cost"]);
+    says(
+        &ran,
+        5,
+        &["error[max_cost]", "$0.0000010 left of $0.0000010, the next request may cost", "--max-cost"],
+    );
     assert_eq!(server.heard().len(), 0);
     let job = overnight.job();
     assert_eq!((job["state"].as_str(), job["counts"]["pending"].as_u64()), (Some("in_progress"), Some(1)));

@@ -45,8 +45,9 @@ impl Say {
 
     /// A response that promises `length` bytes.
     pub(crate) fn cut(status: u16, headers: &str, length: usize, body: impl Into<Vec<u8>>) -> Say {
-        let head =
-            format!("HTTP/1.1 {status} Said\r\n{headers}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {status} Said\r\n{headers}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        );
         Say::Raw([head.into_bytes(), body.into()].concat())
     }
 
@@ -167,7 +168,9 @@ fn read(stream: &mut TcpStream) -> Option<Heard> {
             let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
             let length = head
                 .lines()
-                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok())
+                .find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
+                })
                 .unwrap_or(0);
             let mut body = bytes.split_off(end + 4);
             while body.len() < length {
