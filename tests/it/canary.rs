@@ -194,6 +194,7 @@ fn state_and_results_are_for_their_owner_only() {
         assert!(within || mode(&path) == 0o600, "{}: {:o}", path.display(), mode(&path));
     }
     assert_eq!(mode(&folder.join("state/index")), 0o700);
+    assert_eq!(mode(&folder.join("overnight-results")), 0o700);
     let results = files(&folder.join("overnight-results"));
     assert!(results.len() >= 3, "two tables and a manifest: {results:?}");
     for path in results {
