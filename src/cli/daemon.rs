@@ -61,7 +61,7 @@ fn log(shown: &Show<'_>) {
         Show::DiskFull(Some(why)) => tracing::error!("disk full: {why}; nothing is sent"),
         Show::DiskFull(None) => tracing::info!("there is room on the disk again"),
         Show::ResultsBlocked(Some(why)) => {
-            tracing::error!("results wait: {why}; work goes on, no row is lost")
+            tracing::error!("results wait: {why}; work goes on, no row is lost");
         }
         Show::ResultsBlocked(None) => tracing::info!("results are written again"),
     }

@@ -16,7 +16,7 @@ use super::exit::Exit;
 use super::items::json;
 use super::zone::Here;
 use crate::catalog::Catalog;
-use crate::catalog::show::{self, ProvidersShown};
+use crate::catalog::show::{self, ProviderRow, ProvidersShown};
 use crate::clock;
 use crate::provider::client::client;
 use crate::provider::http::Providers;
@@ -58,8 +58,20 @@ fn check(catalog: &Catalog, shown: &mut ProvidersShown) -> Result<(), CliError> 
     for (name, ping, answer) in answers {
         if let Some(row) = shown.providers.iter_mut().find(|row| *row.name == *name) {
             row.set_found(u64::try_from(ping.as_millis()).unwrap_or(u64::MAX), answer);
+            // Nobody said that it should be there.
+            if row.state == "down" && !is_wanted(catalog, &row.name) {
+                "not there".clone_into(&mut row.state);
+            }
         }
     }
+    // Those that work, those that should, all others.
+    let rank = |row: &ProviderRow| match &row.found {
+        Some(found) if found.problem.is_none() => 0,
+        Some(_) if is_wanted(catalog, &row.name) => 1,
+        Some(_) => 2,
+        None => 3,
+    };
+    shown.providers.sort_by_key(rank);
     Ok(())
 }
 
@@ -73,11 +85,14 @@ async fn ask(providers: Arc<Providers>, name: Arc<str>) -> (Arc<str>, Duration, 
     (name, clock::now().since(started), answer)
 }
 
+fn is_wanted(catalog: &Catalog, name: &str) -> bool {
+    catalog.provider(name).is_some_and(|provider| provider.wanted())
+}
+
 /// Fails where one that somebody means to use does not answer, or none is left.
 fn verdict(catalog: &Catalog, shown: &ProvidersShown) -> Exit {
     let mut found = shown.providers.iter().filter_map(|row| Some((row, row.found.as_ref()?)));
-    let is_wanted = |name: &str| catalog.provider(name).is_some_and(|provider| provider.wanted());
-    let broken = found.clone().any(|(row, found)| found.problem.is_some() && is_wanted(&row.name));
+    let broken = found.clone().any(|(row, found)| found.problem.is_some() && is_wanted(catalog, &row.name));
     let works = found.any(|(_, found)| found.problem.is_none());
     if broken || !works { Exit::NoRoute } else { Exit::Done }
 }

@@ -167,10 +167,11 @@ fn read(name: &str, ask: &Ask, staged: &mut Staged, rejects: &mut Rejects) -> Re
 fn check_room(file: &Path, state: &Path, hold: &Hold) -> Result<(), CliError> {
     // Of stdin nothing is known before it is read.
     let Ok(found) = std::fs::metadata(file) else { return Ok(()) };
-    Ok(match hold {
-        Hold::Ours(session) => session.store.check_room(found.len(), 0)?,
-        Hold::Theirs(_) => FileStore::check_room_beside(state, found.len(), 0)?,
-    })
+    let room = match hold {
+        Hold::Ours(session) => session.store.check_room(found.len(), 0),
+        Hold::Theirs(_) => FileStore::check_room_beside(state, found.len(), 0),
+    };
+    Ok(room?)
 }
 
 /// Has a job that is staged made permanent.

@@ -43,7 +43,7 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Exit, CliError> {
     match context.globals.json {
         true => context.print(&json(&report)?)?,
         false if report.jobs.is_empty() => {
-            context.print("no jobs in that time; --since 7d looks further back\n")?
+            context.print("no jobs in that time; --since 7d looks further back\n")?;
         }
         false => context.print(&render_report(&report))?,
     }

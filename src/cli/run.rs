@@ -168,7 +168,7 @@ impl<'a> Picture<'a> {
                     .text(format!(": {why}; work goes on, no row is lost")),
             ),
             Show::ResultsBlocked(None) => {
-                self.say(&Line::new().add(Paint::Good, "results are written again"))
+                self.say(&Line::new().add(Paint::Good, "results are written again"));
             }
         }
     }

@@ -57,6 +57,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often whoever watches is shown the present state.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
 
+/// Says which routes a job may use.
+pub type RoutesFor = Box<dyn Fn(&Job) -> Vec<Arc<Route>>>;
+
 /// Everything the driver needs.
 pub struct Setup {
     /// Owns the state folder.
@@ -66,7 +69,7 @@ pub struct Setup {
     /// All routes there is reason to know now.
     pub routes: Vec<Arc<Route>>,
     /// The routes a job that comes later may need beside them.
-    pub routes_for: Box<dyn Fn(&Job) -> Vec<Arc<Route>>>,
+    pub routes_for: RoutesFor,
     /// How to call them.
     pub providers: Arc<Providers>,
     /// Where rows go.
@@ -167,7 +170,7 @@ struct Driver {
     parts: std::sync::mpsc::SyncSender<PartsOrder>,
     /// Reads the headers of staged jobs.
     staged: PromptReader,
-    routes_for: Box<dyn Fn(&Job) -> Vec<Arc<Route>>>,
+    routes_for: RoutesFor,
     /// Who waits for a job to be accepted.
     adopting: BTreeMap<JobId, Vec<Reply>>,
     /// Who waits for a change to be durable, in the order of the records.

@@ -19,7 +19,7 @@ use crate::results::ResultsError;
 use crate::results::parts::Parts;
 
 /// How often parts are looked at for their age.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What the results' thread is asked to do, in order.
 pub(super) enum PartsOrder {
@@ -50,14 +50,20 @@ struct Desk {
 
 impl Desk {
     fn run(&mut self, orders: &Receiver<PartsOrder>) {
+        let mut looked = clock::now();
         loop {
             match orders.recv_timeout(LOOK) {
                 Ok(order) => self.carry_out(order),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            for job in self.parts.due(clock::now()) {
-                self.close(&job);
+            // Not after every order: rows fed again after a restart are old, and would each be due.
+            let now = clock::now();
+            if now.since(looked) >= LOOK || now < looked {
+                looked = now;
+                for job in self.parts.due(now) {
+                    self.close(&job);
+                }
             }
         }
     }

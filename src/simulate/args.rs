@@ -28,7 +28,7 @@ use crate::provider::simulated::{Config, Fault, FaultError, FaultRates, Faults, 
 #[command(after_long_help = after_help())]
 pub struct SimulateArgs {
     /// Where to listen, on this machine only; port 0 takes a free one and prints it.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8791", value_parser = spec::loopback)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8484", value_parser = spec::loopback)]
     pub listen: SocketAddr,
 
     /// What chance follows from: the same seed and requests give the same answers.

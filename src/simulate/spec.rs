@@ -99,7 +99,7 @@ pub(super) fn outage(text: &str) -> Result<(Duration, Duration), String> {
 /// Reads an address of this machine only: keys and prompts are not checked, and faults are open to all.
 pub(super) fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr =
-        text.parse().map_err(|_| "write an address as IP:PORT, such as 127.0.0.1:8791".to_owned())?;
+        text.parse().map_err(|_| "write an address as IP:PORT, such as 127.0.0.1:8484".to_owned())?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {

@@ -37,7 +37,7 @@ fn ten_thousand_items_cost_what_the_provider_says() {
     another_program_used_most_of_a_minute(&provider);
     let overnight = Overnight::new();
     reviews::write(overnight.path(), ITEMS);
-    overnight.write("overnight.toml", &config(&provider.base_url()));
+    overnight.write("overnight.toml", config(&provider.base_url()));
 
     let ran = overnight.run_with_key("run reviews.jsonl --check schema:review.schema.json -q --json", KEY);
     assert!([0, 3].contains(&ran.code), "{ran:?}");

@@ -46,7 +46,7 @@ fn fifty_kills_lose_nothing_and_repeat_only_what_was_in_flight() {
     let provider = simulate::spawn(provider(seed)).unwrap();
     let overnight = Overnight::new();
     reviews::write(overnight.path(), ITEMS);
-    overnight.write("overnight.toml", &config(&provider.base_url()));
+    overnight.write("overnight.toml", config(&provider.base_url()));
     let queued = overnight.run("submit reviews.jsonl --check schema:review.schema.json --json");
     assert_eq!(queued.code, 0, "{queued:?}");
     let job = JobId::new(queued.json()["jobs"][0]["job_id"].as_str().unwrap());
@@ -126,7 +126,7 @@ impl Night<'_> {
         child.kill().unwrap();
         child.wait().unwrap();
         let dead_at = clock::now();
-        flush.map(|flush| flush.join().unwrap());
+        if let Some(flush) = flush { flush.join().unwrap() }
         Life { dead_at }
     }
 

@@ -312,7 +312,12 @@ fn explain(path: &Path, error: ParquetError) -> ResultsError {
 }
 
 fn from_csv(error: csv::Error) -> ParquetError {
-    ParquetError::External(Box::new(io::Error::from(error)))
+    let source = match error.into_kind() {
+        // As it was, so that a full disk and a closed pipe are still told from other trouble.
+        csv::ErrorKind::Io(source) => source,
+        other => io::Error::other(format!("{other:?}")),
+    };
+    ParquetError::External(Box::new(source))
 }
 
 fn errors_path(path: &Path) -> PathBuf {

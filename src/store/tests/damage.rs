@@ -157,7 +157,7 @@ fn an_index_with_one_wrong_value_is_not_believed() {
     let spoil: [fn(&sled::Db, &[u8]); 3] = [
         |db, key| drop(db.remove(key).unwrap()),
         |db, key| {
-            drop(db.insert(key, db.get(key).unwrap().unwrap().iter().map(|b| b ^ 4).collect::<Vec<u8>>()))
+            drop(db.insert(key, db.get(key).unwrap().unwrap().iter().map(|b| b ^ 4).collect::<Vec<u8>>()));
         },
         |db, key| drop(db.insert([key, b"0"].concat(), b"more").unwrap()),
     ];

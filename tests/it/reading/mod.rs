@@ -151,6 +151,28 @@ fn every_format_and_attempts_too() {
 }
 
 #[test]
+fn a_reader_that_went_away_is_no_error() {
+    let world = half_done();
+    for format in ["csv", "jsonl", "openai-batch", "parquet"] {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("overnight"));
+        command
+            .current_dir(world.overnight.path())
+            .env_clear()
+            .env("OVERNIGHT_STATE__DIR", world.overnight.path());
+        command.args(["results", "reviews", "-o", "-", "--format", format]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = child.wait_with_output().unwrap();
+        assert_eq!(
+            (ran.status.code(), String::from_utf8_lossy(&ran.stderr).as_ref()),
+            (Some(0), ""),
+            "{format}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_exported_is_refused_with_a_way_out() {
     let world = half_done();
     for (line, code, said) in [

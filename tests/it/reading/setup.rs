@@ -77,6 +77,8 @@ fn a_check_tells_who_answers_and_how_fast() {
     assert!(line("good ").contains(" ping "), "{}", line("good"));
     assert!(line("bad ").starts_with("bad key rejected DEEPSEEK_API_KEY"), "{}", line("bad"));
     assert!(line("gone ").starts_with("gone down"), "{}", line("gone"));
+    assert!(line("vllm ").starts_with("vllm not there"), "{}", line("vllm"));
+    assert!(ran.stdout.lines().nth(1).is_some_and(|line| line.starts_with("good")), "{}", ran.stdout);
     assert!(!format!("{ran:?}").contains(CANARY), "{ran:?}");
     assert_eq!(ran.code, 6, "one that is configured does not answer");
 }
