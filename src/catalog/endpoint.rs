@@ -88,14 +88,6 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
-
-    /// `text` with every occurrence of the key replaced: providers echo keys in error messages.
-    pub fn scrub(&self, text: &str) -> String {
-        if self.0.len() < 4 {
-            return text.to_owned();
-        }
-        text.replace(&*self.0, "[key]")
-    }
 }
 
 impl fmt::Debug for Secret {

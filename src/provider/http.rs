@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use regex::bytes::{NoExpand, Regex};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::openai::{self, MOST_KEPT, Path, Response};
+use super::scrub::Scrubber;
 use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
 use crate::catalog::endpoint::{Auth, Endpoint};
 use crate::clock;
@@ -76,8 +76,8 @@ pub struct HttpProvider {
     urls: [Url; 3],
     models_url: Url,
     headers: HeaderMap,
-    /// The key, to find it where a provider echoes it.
-    key: Option<Regex>,
+    /// Finds the key where a provider echoes it.
+    scrubber: Scrubber,
 }
 
 /// Without the key, which is also in the headers and in the pattern that looks for it.
@@ -95,7 +95,7 @@ impl HttpProvider {
             urls: [url(Path::ALL[0].as_str())?, url(Path::ALL[1].as_str())?, url(Path::ALL[2].as_str())?],
             models_url: url("/models")?,
             headers: headers(&endpoint)?,
-            key: key_pattern(&endpoint),
+            scrubber: Scrubber::new(endpoint.key.as_ref()),
             client,
             endpoint,
         })
@@ -126,14 +126,14 @@ impl HttpProvider {
             let mut response = self.client.execute(request).await.map_err(|error| self.describe(&error))?;
             let mut chunks = Chunks::default();
             match receive(&mut response, &mut chunks, MOST_BODY).await {
-                End::Complete => Ok((response.status().as_u16(), chunks.into_bytes())),
-                end => Err(self.scrub_text(&end.describe())),
+                End::Complete => Ok((response.status().as_u16(), self.scrubber.body(chunks.into_bytes()))),
+                end => Err(self.scrubber.text(&end.describe())),
             }
         };
         let (status, body) = timeout(self.endpoint.timeout, asked).await.map_err(|_| self.timed_out())??;
         match status {
             200..=299 => model_names(&body),
-            _ => Err(self.scrub_text(&format!("HTTP {status}: {}", first_words(&body)))),
+            _ => Err(self.scrubber.text(&format!("HTTP {status}: {}", first_words(&body)))),
         }
     }
 
@@ -156,14 +156,18 @@ impl HttpProvider {
 
         let now = clock::now();
         let status = response.status().as_u16();
-        let hints = limits::hints(response.headers(), &self.endpoint.quirks, now);
-        let body = self.scrub(chunks.into_bytes());
+        let headers = self.scrubber.headers(response.headers());
+        let hints = limits::hints(&headers, &self.endpoint.quirks, now);
+        let body = self.scrubber.body(chunks.into_bytes());
+        let read = |body| {
+            openai::read(&Response { status, headers: &headers, body }, path, &self.endpoint.quirks, now)
+        };
         // A refusal is told by its status; a body that broke off changes nothing about it.
         let outcome = match end {
-            _ if !success => self.read(&response, body, path, now),
-            End::Complete => self.read(&response, body, path, now),
+            _ if !success => read(body),
+            End::Complete => read(body),
             End::TooLarge | End::Undecodable(_) => Outcome::Garbage {
-                message: self.scrub_text(&end.describe()),
+                message: self.scrubber.text(&end.describe()),
                 http_status: status,
                 body: Bytes::copy_from_slice(&body[..body.len().min(MOST_KEPT)]),
             },
@@ -171,11 +175,6 @@ impl HttpProvider {
             End::TimedOut(_) => self.unknown(end.describe(), ErrorCode::Timeout, Some(status)),
         };
         (outcome, hints)
-    }
-
-    fn read(&self, response: &reqwest::Response, body: Bytes, path: Path, now: clock::Timestamp) -> Outcome {
-        let read = Response { status: response.status().as_u16(), headers: response.headers(), body };
-        openai::read(&read, path, &self.endpoint.quirks, now)
     }
 
     /// How a call ended that brought no response.
@@ -189,7 +188,7 @@ impl HttpProvider {
     }
 
     fn unknown(&self, message: String, code: ErrorCode, http_status: Option<u16>) -> Outcome {
-        Outcome::Unknown { message: self.scrub_text(&message), code, http_status }
+        Outcome::Unknown { message: self.scrubber.text(&message), code, http_status }
     }
 
     fn timed_out(&self) -> String {
@@ -204,24 +203,7 @@ impl HttpProvider {
         };
         let what =
             if was_not_sent(error) { "no connection to" } else { "the connection broke after sending to" };
-        self.scrub_text(&format!("{what} {place}: {}", root_cause(error)))
-    }
-
-    fn scrub_text(&self, text: &str) -> String {
-        match &self.endpoint.key {
-            Some(key) => key.scrub(text),
-            None => text.to_owned(),
-        }
-    }
-
-    /// The body without our key; the same bytes where it does not occur.
-    fn scrub(&self, body: Bytes) -> Bytes {
-        match &self.key {
-            Some(key) if key.is_match(&body) => {
-                Bytes::from(key.replace_all(&body, NoExpand(b"[key]")).into_owned())
-            }
-            _ => body,
-        }
+        self.scrubber.text(&format!("{what} {place}: {}", root_cause(error)))
     }
 }
 
@@ -261,12 +243,6 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(headers)
-}
-
-fn key_pattern(endpoint: &Endpoint) -> Option<Regex> {
-    // Shorter keys are placeholders such as `x`, which occur in any text.
-    let key = endpoint.key.as_ref().filter(|key| key.expose().len() >= 4)?;
-    Some(Regex::new(&regex::escape(key.expose())).expect("an escaped key is a small pattern"))
 }
 
 /// The end of a call that could not even be made; the refusal is ours.

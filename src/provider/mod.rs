@@ -14,5 +14,6 @@ pub mod client;
 pub mod http;
 pub mod limits;
 pub mod openai;
+mod scrub;
 pub mod simulated;
 pub mod translate;

@@ -3,8 +3,9 @@
 //! Shell.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -188,14 +189,15 @@ fn put(staged: &Path, path: &Path) -> Result<(), ResultsError> {
     sync_folder(folder)
 }
 
-/// Makes a folder and its parents; each new name is durable before anything is put under it.
+/// Makes a folder and its parents, for their owner only; each new name is durable before anything is put
+/// under it.
 fn make_folder(folder: &Path) -> Result<(), ResultsError> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
     let parent = folder.parent().unwrap_or(Path::new(""));
     make_folder(parent)?;
-    match fs::create_dir(folder) {
+    match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(ResultsError::io("create", folder, error));
         }

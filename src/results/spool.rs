@@ -7,9 +7,9 @@
 //!
 //! Shell.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::results::ResultsError;
@@ -123,16 +123,16 @@ impl Drop for Spool {
     }
 }
 
-/// Never writes through a link that stands there.
+/// Never writes through a link that stands there. Answers are for their owner only.
 fn create(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn leads_to(path: &Path, file: &File) -> io::Result<bool> {

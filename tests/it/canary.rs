@@ -29,7 +29,7 @@ fn echoing(n: usize, key: &str) -> Say {
         1 => error(400, "invalid_value"),
         2 => Say::with(307, &format!("location: https://elsewhere.example/{key}"), ""),
         3 => Say::with(200, "content-type: text/html", format!("<html>{ECHO} {key}</html>")),
-        4 => Say::with(429, "retry-after: 0", format!("{ECHO} slow down, {key}")),
+        4 => Say::with(429, "retry-after-ms: 20", format!("{ECHO} slow down, {key}")),
         5 => Say::cut(200, &format!("x-request-id: {key}"), 9_999, format!("{{\"id\":\"{ECHO} {key}\"")),
         6 => Say::HangUp,
         7 => error(401, "invalid_api_key"),
@@ -178,15 +178,26 @@ fn prompts_that_are_to_be_kept_are_in_the_results_only() {
     assert!(!attempts.contains(PROMPT) && !watched.said.contains(PROMPT));
 }
 
+/// The index makes its files as it likes, so it is their folder that keeps others out.
 #[test]
-fn files_are_for_their_owner_only() {
+fn state_and_results_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
-    let watched = night("");
-    let folder = watched.overnight.path();
-    for part in ["journal", "prompts", "index"] {
-        for path in files(&folder.join(part)) {
-            let mode = fs::metadata(&path).unwrap().permissions().mode();
-            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
-        }
+    let server = Script::always(Say::answer("ok"));
+    let overnight = Overnight::asking(&server.base_url());
+    overnight.write("in.jsonl", job());
+    assert_eq!(overnight.run("run in.jsonl --state-dir state").code, 0);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = overnight.path();
+    assert_eq!(mode(&folder.join("state")), 0o700);
+    for path in files(&folder.join("state")) {
+        let within = path.strip_prefix(folder.join("state/index")).is_ok();
+        assert!(within || mode(&path) == 0o600, "{}: {:o}", path.display(), mode(&path));
+    }
+    assert_eq!(mode(&folder.join("state/index")), 0o700);
+    assert_eq!(mode(&folder.join("overnight-results")), 0o700);
+    let results = files(&folder.join("overnight-results"));
+    assert!(results.len() >= 3, "two tables and a manifest: {results:?}");
+    for path in results {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
 }

@@ -229,7 +229,7 @@ fn a_moment_to_wait_costs_no_attempt_of_the_item() {
     let server = Script::start(|n, _| match n {
         0..8 => Say::with(
             429,
-            "retry-after: 0",
+            "retry-after-ms: 20",
             r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#,
         ),
         _ => Say::answer("ok"),

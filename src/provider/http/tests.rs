@@ -328,6 +328,12 @@ async fn a_key_that_is_echoed_is_scrubbed_everywhere() {
     let garbage = format!("<html>{KEY}");
     let seen = outcome(Then::Say(say("200 OK", "", garbage.as_bytes()))).await;
     assert!(matches!(seen, Outcome::Garbage { .. }) && !format!("{seen:?}").contains(KEY));
+
+    let in_headers = format!("x-request-id: {KEY}\r\nlocation: https://elsewhere.example/{KEY}\r\n");
+    for status in ["200 OK", "307 Go"] {
+        let seen = outcome(Then::Say(say(status, &in_headers, OK.as_bytes()))).await;
+        assert!(!format!("{seen:?}").contains(KEY), "{seen:?}");
+    }
 }
 
 #[tokio::test]

@@ -220,7 +220,14 @@ fn text_that_is_no_unicode_is_mended_and_the_raw_answer_kept() {
     let result = night.succeeded();
     assert_eq!(text(&result, "output_text"), "a\u{fffd}b \u{1b}[31mred\u{1b}[0m \u{0} \u{202e}evil");
     assert_eq!(text(&result, "response_json"), body);
-    assert!(!night.ran.stderr.contains('\u{1b}') && !night.ran.stdout.contains('\u{1b}'));
+    let shown = night.overnight.run(&format!("show {} a", night.overnight.job_id()));
+    assert!(shown.stdout.contains("\\x1b[31mred"), "{shown:?}");
+    for ran in [&night.ran, &shown] {
+        assert!(
+            !ran.stderr.contains('\u{1b}') && !ran.stdout.contains(['\u{1b}', '\u{202e}', '\0']),
+            "{ran:?}"
+        );
+    }
 }
 
 #[test]

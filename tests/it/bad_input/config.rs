@@ -109,3 +109,12 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     fs::write(&format, written).unwrap();
     assert_eq!(overnight.job()["items"], 1);
 }
+
+#[test]
+fn a_port_that_is_taken_is_said() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = Overnight::new().run(&format!("simulate --listen {address}"));
+    says(&ran, 2, &[&address, "in use"]);
+    assert_eq!(ran.stderr.lines().next().unwrap().matches(". ").count(), 0, "one sentence");
+}

@@ -5,9 +5,9 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{ONE, nothing_queued, quiet, says};
-use crate::support::Overnight;
 use crate::support::folder::{config, files};
 use crate::support::script::{Say, Script};
+use crate::support::{Overnight, Ran};
 
 /// Refused with these words beside line 2 of a file of two lines; the first is well.
 #[track_caller]
@@ -151,6 +151,58 @@ fn hostile_ids_are_kept_exactly_and_never_used_as_paths_or_sent() {
                 .any(|part| path.contains(part)),
             "{path}"
         );
+    }
+}
+
+#[test]
+fn hostile_ids_command_neither_the_terminal_nor_a_spreadsheet() {
+    let answer = "=1+1 \u{1b}[2J\u{202e}evil";
+    let server = Script::always(Say::answer(answer));
+    let overnight = Overnight::asking(&server.base_url());
+    let ids = hostile_ids();
+    let file: String =
+        ids.iter().map(|id| format!("{}\n", json!({"custom_id": id, "prompt": "x"}))).collect();
+    says(&overnight.work(&file, ""), 0, &[]);
+    let job = overnight.job_id();
+
+    let listed = overnight.run(&format!("items {job} --color always"));
+    assert_eq!(listed.code, 0, "{listed:?}");
+    let mut shown = vec![listed];
+    for id in ids.iter().filter(|id| !id.contains('\0')) {
+        let ran = overnight.command("show").arg(&job).arg("--").arg(id).output().unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{id:?}: {ran:?}");
+        shown.push(Ran::of(&ran));
+    }
+    for Ran { stdout, stderr, .. } in &shown {
+        for bad in ["\u{1b}[2J", "\u{1b}]", "\u{7}", "\u{202e}", "\0"] {
+            assert!(!stdout.contains(bad) && !stderr.contains(bad), "{bad:?} in {stdout}");
+        }
+    }
+    assert!(shown[0].stdout.contains("\\x1b[2J"), "{}", shown[0].stdout);
+
+    let export = |line: &str| {
+        let ran = overnight.run(&format!("results {job} {line}"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout
+    };
+    let jsonl = export("-o - --format jsonl");
+    let exact: Vec<String> = jsonl
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["custom_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(exact, ids);
+
+    let csv_text = export("-o - --format csv");
+    let mut csv = csv::Reader::from_reader(csv_text.as_bytes());
+    let column =
+        |name: &str, headers: &csv::StringRecord| headers.iter().position(|header| header == name).unwrap();
+    let headers = csv.headers().unwrap().clone();
+    let (id_at, text_at) = (column("custom_id", &headers), column("output_text", &headers));
+    for (record, id) in csv.records().zip(&ids) {
+        let record = record.unwrap();
+        let quoted = id.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        assert_eq!(&record[id_at], if quoted { format!("'{id}") } else { id.clone() });
+        assert_eq!(&record[text_at], format!("'{answer}"));
     }
 }
 
