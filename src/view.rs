@@ -76,7 +76,7 @@ pub struct JobView {
     pub items: u32,
     /// Items by phase.
     pub counts: Counts,
-    /// Pending items by reason; sums to `counts.pending` while a process works on the job.
+    /// Pending items by reason; sums to `counts.pending` once a process has begun to work on the job.
     pub waiting: BTreeMap<Waiting, u32>,
     /// The reason most of them wait for, in words: `opens 22:00 UTC`, `key OPENAI_API_KEY rejected`.
     pub waiting_for: Option<String>,

@@ -41,8 +41,13 @@ fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
         if rest == 0 {
             continue;
         }
-        // A queue that waits for nothing in particular waits for its turn, which is a matter of rate.
-        let waiting = step.parked.as_ref().map_or(Waiting::RateLimit, |parked| parked.waiting);
+        let waiting = match &step.parked {
+            Some(parked) => parked.waiting,
+            // Nothing was tried yet, so nothing is waited for.
+            None if view.attempts == 0 => continue,
+            // A queue that waits for nothing in particular waits for its turn, which is a matter of rate.
+            None => Waiting::RateLimit,
+        };
         *view.waiting.entry(waiting).or_default() += rest;
         if rest > most {
             most = rest;

@@ -428,8 +428,9 @@ fn blocked(view: &JobView) -> Option<Waiting> {
     let of_a_person =
         |waiting: &Waiting| matches!(waiting, Waiting::Budget | Waiting::NoRoute | Waiting::Paused);
     let counts = view.counts;
-    let all = counts.pending + counts.held > 0 && counts.running == 0 && view.waiting.keys().all(of_a_person);
-    if !all {
+    let explained = view.waiting.values().sum::<u32>() == counts.pending;
+    let left = counts.pending + counts.held > 0 && counts.running == 0;
+    if !(left && explained && view.waiting.keys().all(of_a_person)) {
         return None;
     }
     view.waiting.keys().next().copied().or(Some(Waiting::Paused))
