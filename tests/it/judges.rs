@@ -63,3 +63,10 @@ fn python() -> PathBuf {
          sets OVERNIGHT_TEST_PYTHON",
     )
 }
+
+/// Runs a DuckDB query in a folder; it must give at least one row.
+pub(crate) fn query(folder: &Path, sql: &str) {
+    let program = "import duckdb, sys; rows = duckdb.sql(sys.argv[1]).fetchall(); assert rows, 'no rows'";
+    let ran = Command::new(python()).args(["-c", program, sql]).current_dir(folder).output().unwrap();
+    assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
+}

@@ -20,6 +20,8 @@ mod kills;
 mod nights;
 /// The verbs that read: results, items, show, report, retry, gc, and those about the set-up.
 mod reading;
+/// What the README shows is what the binary prints.
+mod readme;
 /// A job file to work on.
 mod reviews;
 /// What more than one of the others needs.

@@ -55,7 +55,7 @@ impl Overnight {
         let said = File::options().append(true).create(true).open(self.path().join(log)).unwrap();
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("overnight"));
         command.current_dir(self.path()).env_clear().env("HOME", self.path()).env("TZ", "UTC");
-        command.env("OVERNIGHT_STATE_DIR", self.path()).args(line.split_whitespace());
+        command.env("OVERNIGHT_STATE__DIR", self.path()).args(line.split_whitespace());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap()
     }
 
