@@ -182,7 +182,7 @@ fn submission(number: usize, order: &Order, ladder: &Ladder) -> Submission {
 
 fn item_options(own: OwnOptions) -> Box<ItemOptions> {
     Box::new(ItemOptions {
-        check: own.any_answer.then(|| Check::MaxChars(1_000)),
+        check: own.any_answer.then_some(Check::MaxChars(1_000)),
         max_cost: Some(own.max_cost),
         max_attempts: Some(own.max_attempts),
         ..ItemOptions::default()
