@@ -90,7 +90,7 @@ enum Happening {
     Synced,
     Recorded(Seq),
     Prompts(JobId, Vec<Arc<Item>>),
-    Ended(AttemptId, Ending),
+    Ended(AttemptId, Box<Ending>),
     Judged(AttemptId, Verdict),
     PartCommitted(PartCommitted),
     PartsClosed(JobId),
@@ -210,7 +210,7 @@ impl<R: Rows> Night<R> {
             Happening::Synced => return self.sync(),
             Happening::Recorded(seq) => Event::Recorded(seq),
             Happening::Prompts(job, items) => Event::Prompts(job, items),
-            Happening::Ended(attempt, ending) => Event::Ended(attempt, ending),
+            Happening::Ended(attempt, ending) => Event::Ended(attempt, *ending),
             Happening::Judged(attempt, verdict) => Event::Judged(attempt, verdict),
             Happening::PartCommitted(part) => Event::PartCommitted(part),
             Happening::PartsClosed(job) => Event::PartsClosed(job),
@@ -234,7 +234,7 @@ impl<R: Rows> Night<R> {
             Effect::Send(call) => {
                 let (latency, mut ending) = self.provider.outcome(self.now, &call);
                 ending.sent_at = Timestamp::from_micros(self.now.micros() + self.clock_error);
-                self.later(latency, Happening::Ended(call.attempt, ending));
+                self.later(latency, Happening::Ended(call.attempt, Box::new(ending)));
             }
             Effect::Read(job, items) => {
                 let items = self.store.read(&job, &items).expect("accepted items can be read");
