@@ -7,7 +7,7 @@
 //! | [`jobs`] | the jobs there are, asked of the owner of the store or read from it |
 //! | [`rows`] | the same with their rows, for the verbs that read results |
 //! | [`error`], [`exit`] | how a command fails, and the numbers scripts branch on |
-//! | [`words`], [`format`](mod@format), [`zone`], [`style`], [`escape`], [`term`] | a job in words, numbers, times, lines, safe text, the terminal |
+//! | [`words`], [`format`](mod@format), [`zone`], [`style`], [`term`] | a job in words, numbers, times, lines, safe text, the terminal |
 //! | [`live`], [`notice`] | the picture `run` and `watch` draw, and what is said above it |
 //! | [`log`] | log lines and the last words of a panic |
 //! | the others | a verb each |

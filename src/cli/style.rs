@@ -2,7 +2,7 @@
 //!
 //! A [`Line`] is a row of coloured pieces; it is cut to the width of the terminal before the colours
 //! are put on, so that no escape sequence is ever cut in half and no line ever wraps. Text that comes
-//! from users or providers is made safe by [`super::escape`] when it enters a line.
+//! from users or providers is made safe by [`crate::escape`] when it enters a line.
 //!
 //! Pure.
 

@@ -17,7 +17,7 @@
 //!
 //! Two rules are kept here and nowhere else. *Write before act*: [`Effect::Send`] is emitted only when
 //! [`Event::Recorded`] has covered the attempt's `Started` record. *One truth*: the durable state
-//! changes only by applying the very record that is written ([`Engine::record`]).
+//! changes only by applying the very record that is written (`Engine::record`).
 //!
 //! Events change state; only [`Event::Tick`] starts new work, so a driver that handles a batch of
 //! events and then ticks once pays for one round of scheduling.

@@ -85,7 +85,6 @@ pub struct Night<R: Rows> {
     durable: Seq,
 }
 
-#[expect(clippy::large_enum_variant, reason = "as many are kept as calls are in flight")]
 enum Happening {
     Synced,
     Recorded(Seq),
