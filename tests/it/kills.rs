@@ -126,7 +126,9 @@ impl Night<'_> {
         child.kill().unwrap();
         child.wait().unwrap();
         let dead_at = clock::now();
-        if let Some(flush) = flush { flush.join().unwrap() }
+        if let Some(flush) = flush {
+            flush.join().unwrap()
+        }
         Life { dead_at }
     }
 
