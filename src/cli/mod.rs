@@ -140,7 +140,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Demo(args) => demo::run(args, &context),
         Verb::Doctor => doctor::run(&context),
         Verb::Daemon(args) => daemon::run(args, &context),
-        Verb::Simulate(args) => Ok(crate::simulate::run(args).map(|()| Exit::Done)?),
+        Verb::Simulate(args) => crate::simulate::run(args).map(|()| Exit::Done).map_err(not_listening),
         Verb::Status(StatusArgs { job, watch: true }) => {
             watch::run(&WatchArgs { job: job.clone() }, &context, owner(&context)?)
         }
@@ -169,6 +169,16 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Completions(args) => completions::run(args, &context),
         Verb::Man(args) => man::run(args, &context),
         Verb::Init(args) => init::run(args, &context),
+    }
+}
+
+/// An address that cannot be listened on is a flag to be chosen anew.
+fn not_listening(error: anyhow::Error) -> CliError {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable};
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    match causes.map(std::io::Error::kind).any(|kind| matches!(kind, AddrInUse | AddrNotAvailable)) {
+        true => CliError::new("listen", Exit::Usage, format!("{error:#}")),
+        false => error.into(),
     }
 }
 

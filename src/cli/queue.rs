@@ -18,12 +18,16 @@ use super::ask::Ask;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::session::Hold;
+use super::format::counted;
+use super::session::{self, Hold};
 use super::submit::{Queued, bad_lines};
+use crate::catalog::Catalog;
 use crate::clock;
 use crate::input::{self, ReadError, Source, Summary};
 use crate::job::{Item, Job, JobId};
 use crate::ledger::JobLedger;
+use crate::money::Usd;
+use crate::plan::price;
 use crate::store::files::FileStore;
 use crate::store::prompts::PromptWriter;
 use crate::store::{Store, StoreError};
@@ -62,6 +66,7 @@ pub fn queue(
         source,
         retry_of: None,
     };
+    let reserved = unlimited_answers(&job, &summary, &config.catalog)?;
     let known = hold.known(&id)?;
     let already = known.is_some();
     if !already {
@@ -76,7 +81,7 @@ pub fn queue(
         deadline_at: view.deadline_at,
         max_cost_usd: view.max_cost_usd,
         rejected,
-        notes: ask.notes.iter().chain(&summary.notes).cloned().collect(),
+        notes: ask.notes.iter().chain(&summary.notes).cloned().chain(reserved).collect(),
     })
 }
 
@@ -190,6 +195,33 @@ pub(super) fn accept(job: Arc<Job>, hold: &mut Hold) -> Result<(), CliError> {
         Hold::Theirs(client) => client.adopt(job.id.clone())?,
     }
     Ok(())
+}
+
+/// What a cap means for lines that do not limit their answers: each reserves the longest there may be.
+fn unlimited_answers(job: &Job, summary: &Summary, catalog: &Catalog) -> Result<Option<String>, CliError> {
+    if job.options.max_cost.is_none() || job.options.allow_unpriced || summary.n_unlimited == 0 {
+        return Ok(None);
+    }
+    let lines = counted(summary.n_unlimited, "line");
+    let set = if summary.n_unlimited == 1 { "sets" } else { "set" };
+    let routes = session::routes_of(catalog, job, job.submitted_at);
+    match routes.iter().filter_map(|route| price::longest_answer(route)).max() {
+        Some(Usd::ZERO) => Ok(None),
+        Some(most) => {
+            let each = if summary.n_unlimited == 1 { "it" } else { "each" };
+            Ok(Some(format!(
+                "{lines} {set} no max_tokens: {each} keeps up to {most} of the cap while it is answered"
+            )))
+        }
+        None => {
+            let message = format!(
+                "{lines} {set} no max_tokens, and how long answers may be is not known, so no cap would hold"
+            );
+            Err(CliError::new("no_route", Exit::NoRoute, message)
+                .detail("nothing was queued")
+                .hint("limit them: --set max_tokens=1000, or max_output under [models] in the config"))
+        }
+    }
 }
 
 /// SHA-256 over the file and all that is asked of it.

@@ -32,12 +32,20 @@ impl Bill {
 
 /// The most an attempt can cost at any hour; `None` where the price or the output limit is unknown.
 pub fn worst_case(route: &Route, item: &Item) -> Option<Usd> {
+    at_most(route, item.most_input_tokens(), most_output(route, item))
+}
+
+/// The most an answer that the request does not limit can cost at any hour, its prompt aside.
+pub fn longest_answer(route: &Route) -> Option<Usd> {
+    at_most(route, 0, route.max_output)
+}
+
+fn at_most(route: &Route, input: u64, output: Option<u64>) -> Option<Usd> {
     let table = route.prices.as_ref()?;
     if table.windows.is_empty() && table.base.is_free() {
         return Some(Usd::ZERO);
     }
-    let output = most_output(route, item)?;
-    let input = item.most_input_tokens();
+    let output = output?;
     let prices = table.windows.iter().map(|window| &window.price).chain([&table.base]);
     prices.map(|price| price.worst_case(input, output)).max()
 }

@@ -316,6 +316,29 @@ fn without_max_tokens_the_most_the_model_may_answer_is_reserved() {
 }
 
 #[test]
+fn what_a_cap_keeps_for_answers_without_a_limit_is_said() {
+    let overnight = quiet();
+    let two = format!("{ONE}{}", ONE.replace("\"a\"", "\"b\""));
+    let said = "2 lines set no max_tokens: each keeps up to $0.0020 of the cap while it is answered";
+    says(&overnight.submit(&two, "--max-cost $1"), 0, &[said]);
+    let limited = two.replace("\"hi\"", "\"hi\",\"max_tokens\":10");
+    for (file, flags) in [(&two, ""), (&limited, "--max-cost $1")] {
+        let ran = overnight.submit(file, flags);
+        assert!(ran.code == 0 && !ran.stderr.contains("max_tokens"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_cap_that_could_not_hold_is_refused() {
+    let overnight =
+        Overnight::configured(&config("http://127.0.0.1:9/v1").replace("max_output = 1_000\n", ""));
+    let ran = overnight.submit(ONE, "--max-cost $1");
+    says(&ran, 6, &["1 line sets no max_tokens", "no cap would hold", "--set max_tokens=1000"]);
+    nothing_queued(&overnight, &ran);
+    assert_eq!(overnight.submit(ONE, "--max-cost $1 --set max_tokens=1000").code, 0);
+}
+
+#[test]
 fn a_cap_below_one_item_blocks_the_job_until_it_is_raised() {
     let server = Script::always(Say::answer("ok"));
     let overnight = Overnight::asking(&server.base_url());
