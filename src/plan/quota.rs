@@ -1,8 +1,10 @@
 //! How much may be sent on a route, and when: requests and tokens per minute, parallel calls.
 //!
 //! Ceilings from config and catalog always hold. Below them limits are learned: what a provider
-//! states in its headers is believed, and parallel calls follow its refusals (halved by one, grown
-//! by one for every round of answers). `Retry-After` is obeyed to the letter.
+//! states in its headers is believed, and parallel calls follow its refusals (halved when they come
+//! together, grown by one for every round of answers). `Retry-After` is obeyed to the letter. A lone
+//! refusal among many answers that names no time says nothing of our pace: large providers give a few
+//! at any load, and a route that stood still for each would hardly move.
 //!
 //! Counting is `governor`'s, on the engine's own clock. A bucket of `burst` that refills at
 //! (0.95 × limit − burst) a minute lets no 60-second window hold more than 95% of the limit,
@@ -32,6 +34,12 @@ pub const DEFAULT_CONCURRENCY: u32 = 64;
 /// Share of a limit that is never used.
 const MARGIN: f64 = 0.05;
 
+/// How much the last outcome weighs in the share of refusals: about the last twenty count.
+const NEWEST: f64 = 0.05;
+
+/// The share from which refusals are about our pace: two within five outcomes.
+const TOO_MANY: f64 = 0.09;
+
 /// Longest pause after refusals that named no time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -48,6 +56,8 @@ pub struct Quota {
     in_flight: u32,
     paused_until: Timestamp,
     refusals_in_a_row: u32,
+    /// Share of refusals among the latest outcomes, fading.
+    refused_share: f64,
     last_cut: Timestamp,
 }
 
@@ -74,6 +84,7 @@ impl Quota {
             in_flight: 0,
             paused_until: Timestamp::default(),
             refusals_in_a_row: 0,
+            refused_share: 0.0,
             last_cut: Timestamp::default(),
         };
         quota.apply_limits();
@@ -136,14 +147,17 @@ impl Quota {
     /// An answer came: the pace is right, so allow a little more.
     pub fn answered(&mut self) {
         self.refusals_in_a_row = 0;
+        self.refused_share *= 1.0 - NEWEST;
         let most = f64::from(self.ceiling.concurrency.unwrap_or(DEFAULT_CONCURRENCY));
         self.parallel = (self.parallel + 1.0 / self.parallel).min(most);
     }
 
     /// The provider refused for its rate or its load, and may have said for how long.
     pub fn refused(&mut self, now: Timestamp, retry_after: Option<Duration>) {
+        self.refused_share += (1.0 - self.refused_share) * NEWEST;
+        let is_lone = self.refused_share < TOO_MANY;
         // Calls sent at the old pace are refused together; they are one lesson.
-        if now.since(self.last_cut) >= Duration::from_secs(1) {
+        if !is_lone && now.since(self.last_cut) >= Duration::from_secs(1) {
             self.refusals_in_a_row += 1;
             self.parallel = (self.parallel / 2.0).max(1.0);
             self.last_cut = now;
@@ -151,7 +165,8 @@ impl Quota {
         let unstated = Duration::from_millis(500) * 2u32.pow(self.refusals_in_a_row.min(7));
         // To wait for no time at all is no pause: the provider would be asked as fast as it refuses.
         let stated = retry_after.filter(|pause| !pause.is_zero());
-        let pause = stated.unwrap_or(unstated.min(LONGEST_PAUSE));
+        let unstated = if is_lone { Duration::ZERO } else { unstated.min(LONGEST_PAUSE) };
+        let pause = stated.unwrap_or(unstated);
         self.paused_until = self.paused_until.max(now + pause);
     }
 

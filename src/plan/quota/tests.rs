@@ -103,6 +103,8 @@ fn a_clock_set_back_does_not_stop_the_quota() {
 #[test]
 fn a_wait_of_no_time_is_taken_for_none_stated() {
     let mut quota = rpm(1_000);
+    // Two of them: a lone refusal that names no time stops nothing.
+    quota.refused(START, Some(Duration::ZERO));
     quota.refused(START, Some(Duration::ZERO));
     assert!(quota.room(START).is_err());
 }
@@ -120,4 +122,32 @@ fn a_used_up_limit_is_known_before_the_next_request() {
     while quota.take(START, 1, 1).is_ok() {}
     let Err(Busy { until: Some(until) }) = quota.opens(START) else { panic!("nothing is left") };
     assert!(quota.room(START).is_ok() && quota.opens(until).is_ok());
+}
+
+#[test]
+fn lone_refusals_among_answers_slow_nothing_down_and_two_together_do() {
+    let mut quota = Quota::new(Limits { concurrency: Some(64), ..Limits::default() }, START);
+    for n in 0..1_000u64 {
+        let now = START + Duration::from_millis(n * 500);
+        if n % 50 == 49 {
+            quota.refused(now, None)
+        } else {
+            quota.answered()
+        }
+        assert_eq!((quota.concurrency(), quota.room(now)), (64, Ok(())));
+    }
+    let now = START + Duration::from_secs(1_000);
+    quota.refused(now, None);
+    quota.refused(now, None);
+    assert_eq!((quota.concurrency(), quota.room(now).is_err()), (32, true));
+}
+
+#[test]
+fn a_lone_refusal_that_names_a_time_is_obeyed_all_the_same() {
+    let mut quota = rpm(1_000);
+    for _ in 0..100 {
+        quota.answered();
+    }
+    quota.refused(START, Some(Duration::from_secs(1)));
+    assert_eq!(quota.room(START), Err(Busy { until: Some(START + Duration::from_secs(1)) }));
 }
