@@ -130,9 +130,9 @@ fn lone_refusals_among_answers_slow_nothing_down_and_two_together_do() {
     for n in 0..1_000u64 {
         let now = START + Duration::from_millis(n * 500);
         if n % 50 == 49 {
-            quota.refused(now, None)
+            quota.refused(now, None);
         } else {
-            quota.answered()
+            quota.answered();
         }
         assert_eq!((quota.concurrency(), quota.room(now)), (64, Ok(())));
     }
