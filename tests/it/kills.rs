@@ -244,10 +244,7 @@ fn provider(seed: u64) -> Config {
     ];
     Config {
         seed,
-        models: vec![
-            model("weak", 100_500, 0.95),
-            model("strong", 2_000_500, 0.995),
-        ],
+        models: vec![model("weak", 100_500, 0.95), model("strong", 2_000_500, 0.995)],
         faults: Faults {
             rates: FaultRates::new(&rates).unwrap(),
             retry_after: Duration::from_millis(50),
