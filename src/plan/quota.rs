@@ -34,11 +34,14 @@ pub const DEFAULT_CONCURRENCY: u32 = 64;
 /// Share of a limit that is never used.
 const MARGIN: f64 = 0.05;
 
-/// How much the last outcome weighs in the share of refusals: about the last twenty count.
-const NEWEST: f64 = 0.05;
+/// How much the last outcome weighs in the share of refusals: about the last fifty count.
+const NEWEST: f64 = 0.02;
 
-/// The share from which refusals are about our pace: two within five outcomes.
-const TOO_MANY: f64 = 0.09;
+/// The share from which refusals are about our pace.
+const TOO_MANY: f64 = 0.1;
+
+/// So many without an answer between them are, too.
+const TOGETHER: u32 = 3;
 
 /// Longest pause after refusals that named no time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -56,6 +59,7 @@ pub struct Quota {
     in_flight: u32,
     paused_until: Timestamp,
     refusals_in_a_row: u32,
+    since_answer: u32,
     /// Share of refusals among the latest outcomes, fading.
     refused_share: f64,
     last_cut: Timestamp,
@@ -84,6 +88,7 @@ impl Quota {
             in_flight: 0,
             paused_until: Timestamp::default(),
             refusals_in_a_row: 0,
+            since_answer: 0,
             refused_share: 0.0,
             last_cut: Timestamp::default(),
         };
@@ -147,6 +152,7 @@ impl Quota {
     /// An answer came: the pace is right, so allow a little more.
     pub fn answered(&mut self) {
         self.refusals_in_a_row = 0;
+        self.since_answer = 0;
         self.refused_share *= 1.0 - NEWEST;
         let most = f64::from(self.ceiling.concurrency.unwrap_or(DEFAULT_CONCURRENCY));
         self.parallel = (self.parallel + 1.0 / self.parallel).min(most);
@@ -155,7 +161,8 @@ impl Quota {
     /// The provider refused for its rate or its load, and may have said for how long.
     pub fn refused(&mut self, now: Timestamp, retry_after: Option<Duration>) {
         self.refused_share += (1.0 - self.refused_share) * NEWEST;
-        let is_lone = self.refused_share < TOO_MANY;
+        self.since_answer += 1;
+        let is_lone = self.since_answer < TOGETHER && self.refused_share < TOO_MANY;
         // Calls sent at the old pace are refused together; they are one lesson.
         if !is_lone && now.since(self.last_cut) >= Duration::from_secs(1) {
             self.refusals_in_a_row += 1;

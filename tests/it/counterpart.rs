@@ -61,6 +61,7 @@ fn ten_thousand_items_cost_what_the_provider_says() {
             "never arrived: {attempt:?}"
         );
     }
+    the_provider_can_multiply(&log);
     let known = matched.settle();
     matched.settle_items(&ours);
 
@@ -190,6 +191,23 @@ fn all_faults_came(matched: &Matched<'_>) {
     let off_schema = matched.seen.iter().filter(|(attempt, _)| attempt.status == "rejected").count();
     let off_schema = off_schema as f64 / ITEMS as f64;
     assert!((off_schema - 0.05).abs() < 0.015, "{off_schema} do not fit the schema");
+}
+
+/// Its bills and ours come from the same few lines of arithmetic, so that these are done once more here.
+fn the_provider_can_multiply(log: &[Line]) {
+    // Micro-dollars per million tokens, which are pico-dollars a token: input, output, cached input.
+    const PRICES: [[u64; 3]; 3] =
+        [[100_500, 400_500, 10_050], [150_500, 600_500, 15_050], [2_000_500, 10_000_500, 200_050]];
+    for line in log {
+        let Some(usage) = line.usage else {
+            assert_eq!(line.billed.pico(), 0, "{line:?}");
+            continue;
+        };
+        let [input, output, cached] = PRICES[usize::from(line.model.unwrap())];
+        let fresh = usage.input - usage.cache_read;
+        let pico = fresh * input + usage.output * output + usage.cache_read * cached;
+        assert_eq!(line.billed.pico(), i128::from(pico), "{line:?}");
+    }
 }
 
 /// The limit was reached, and from the moment we knew it, never again.

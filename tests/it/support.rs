@@ -55,9 +55,10 @@ impl Overnight {
     /// A process that goes on beside the test; what it says goes to a file of this name.
     pub(crate) fn spawn(&self, line: &str, log: &str) -> Child {
         let said = File::options().append(true).create(true).open(self.path().join(log)).unwrap();
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("overnight"));
-        command.current_dir(self.path()).env_clear().env("HOME", self.path()).env("TZ", "UTC");
-        command.env("OVERNIGHT_STATE__DIR", self.path()).args(line.split_whitespace());
+        let asserted = self.command(line);
+        let mut command = std::process::Command::new(asserted.get_program());
+        command.args(asserted.get_args()).current_dir(self.path()).env_clear();
+        command.envs(asserted.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap()
     }
 
