@@ -5,7 +5,7 @@
 //! cargo run --release --example bare_loop -- FILE.jsonl http://127.0.0.1:8484/v1 [IN_FLIGHT]
 //! ```
 //!
-//! Prints one JSON line: items, answers, seconds.
+//! Prints one JSON line: items, answers, seconds, and the median and 99th percentile of a call's time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -41,6 +41,7 @@ async fn run(file: &str, url: &str, in_flight: usize) -> anyhow::Result<()> {
     let places = Arc::new(Semaphore::new(in_flight));
     let mut calls = JoinSet::new();
     let (mut items, mut answers) = (0u64, 0u64);
+    let mut times = Vec::new();
     let started = clock::now();
     for line in BufReader::new(File::open(file)?).lines() {
         let line = line?;
@@ -48,23 +49,32 @@ async fn run(file: &str, url: &str, in_flight: usize) -> anyhow::Result<()> {
         let place = places.clone().acquire_owned().await?;
         let request = client.post(url.clone()).header("content-type", "application/json").body(body);
         calls.spawn(async move {
+            let sent_at = clock::now();
             let answer = request.timeout(Duration::from_secs(600)).send().await;
             let ok = match answer {
                 Ok(response) => response.status().is_success() && response.bytes().await.is_ok(),
                 Err(_) => false,
             };
             drop(place);
-            ok
+            (ok, clock::now().since(sent_at))
         });
         items += 1;
         while let Some(done) = calls.try_join_next() {
-            answers += u64::from(done?);
+            let (ok, took) = done?;
+            answers += u64::from(ok);
+            times.push(took.as_micros());
         }
     }
     while let Some(done) = calls.join_next().await {
-        answers += u64::from(done?);
+        let (ok, took) = done?;
+        answers += u64::from(ok);
+        times.push(took.as_micros());
     }
     let seconds = clock::now().since(started).as_secs_f64();
-    println!("{{\"items\":{items},\"answers\":{answers},\"seconds\":{seconds:.3}}}");
+    times.sort_unstable();
+    let [p50, p99] = [50, 99].map(|percent| times.get(times.len() * percent / 100).copied().unwrap_or(0));
+    println!(
+        "{{\"items\":{items},\"answers\":{answers},\"seconds\":{seconds:.3},\"p50_us\":{p50},\"p99_us\":{p99}}}"
+    );
     Ok(())
 }
