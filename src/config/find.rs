@@ -85,11 +85,11 @@ mod tests {
         for (variables, dir) in [
             (vec![("XDG_STATE_HOME", "/x"), ("HOME", "/home/a")], "/x/overnight"),
             (vec![("XDG_STATE_HOME", "relative"), ("HOME", "/home/a")], "/home/a/.local/state/overnight"),
-            (vec![], "/work/.overnight"),
+            (vec![], "/srv/night/.overnight"),
         ] {
             let env =
                 variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            assert_eq!(state_dir(&inputs(Path::new("/work"), &env)), Path::new(dir));
+            assert_eq!(state_dir(&inputs(Path::new("/srv/night"), &env)), Path::new(dir));
         }
     }
 }

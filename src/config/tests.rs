@@ -20,7 +20,7 @@ fn check_with(
     flags: &[(&str, &str, String)],
 ) -> Result<Config, ConfigError> {
     let env = env(variables);
-    let inputs = Inputs { file: None, cwd: Path::new("/work"), env: &env, flags };
+    let inputs = Inputs { file: None, cwd: Path::new("/srv/night"), env: &env, flags };
     check(Some("/conf/overnight.toml".into()), text, &inputs)
 }
 
@@ -47,10 +47,10 @@ fn nothing_written_is_a_config() {
     assert_eq!(config.defaults.models, [["@small"], ["@large"]]);
     assert_eq!((config.defaults.deadline.as_str(), config.defaults.options.max_attempts), ("24h", 4));
     assert_eq!((config.defaults.options.max_cost, config.budget.day), (None, None));
-    assert_eq!(config.results.dir, Path::new("/work/overnight-results"));
+    assert_eq!(config.results.dir, Path::new("/srv/night/overnight-results"));
     assert!(config.results.raw);
     assert_eq!(config.daemon.listen.to_string(), "127.0.0.1:8787");
-    assert_eq!(config.state_dir, Path::new("/work/.overnight"));
+    assert_eq!(config.state_dir, Path::new("/srv/night/.overnight"));
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn the_template_is_valid_and_names_every_key() {
     let mut log = Log::default();
     let tree = Tree::parse(&uncommented(), &mut log);
     let env = BTreeMap::new();
-    let inputs = Inputs { file: None, cwd: Path::new("/work"), env: &env, flags: &[] };
-    let places = sections::Places { base: Path::new("/work"), inputs: &inputs };
+    let inputs = Inputs { file: None, cwd: Path::new("/srv/night"), env: &env, flags: &[] };
+    let places = sections::Places { base: Path::new("/srv/night"), inputs: &inputs };
     let mut root = Section::root(&tree);
     sections::defaults(&mut root.section("defaults", &mut log), &mut log);
     sections::budget(&mut root.section("budget", &mut log), &mut log);

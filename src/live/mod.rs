@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, sync_channel};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -30,24 +30,24 @@ use crate::ledger::Ledger;
 use crate::provider::http::Providers;
 use crate::record::{JobChange, Seq};
 use crate::results::parts::Parts;
+use crate::store::StoreError;
 use crate::store::files::FileStore;
 use crate::store::prompts::PromptReader;
-use crate::store::{Store, StoreError};
 use crate::view::{JobView, Waiting};
 
 mod inbox;
 mod parts;
 mod reader;
+mod threads;
 mod writer;
 
 use inbox::{Inbox, News};
 use parts::PartsOrder;
+use threads::Threads;
 use writer::Order;
 
 /// Events handled between two rounds of scheduling.
 const BATCH: usize = 256;
-/// Groups of rows that may wait for the results' thread before the journal waits for it.
-const PARTS_QUEUE: usize = 64;
 /// The clock is read at least this often: timers stop while a machine is suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How long calls in flight may go on after a request to stop.
@@ -434,60 +434,4 @@ fn blocked(view: &JobView) -> Option<Waiting> {
         return None;
     }
     view.waiting.keys().next().copied().or(Some(Waiting::Paused))
-}
-
-/// The threads around the engine.
-struct Threads {
-    orders: Sender<Order>,
-    reads: Sender<reader::Wanted>,
-    parts: std::sync::mpsc::SyncSender<PartsOrder>,
-    journal: std::thread::JoinHandle<FileStore>,
-    results: std::thread::JoinHandle<()>,
-}
-
-impl Threads {
-    fn start(
-        mut store: FileStore,
-        ledger: &Ledger,
-        parts: Parts,
-        inbox: Inbox,
-    ) -> Result<Threads, LiveError> {
-        let (to_parts, parts_orders) = sync_channel(PARTS_QUEUE);
-        let results = parts::spawn(parts, parts_orders, inbox.clone());
-        feed_again(&mut store, ledger, &to_parts)?;
-        let (reads, wanted) = std::sync::mpsc::channel();
-        reader::spawn(store.reader(), wanted, inbox.clone());
-        let (orders, receiver) = writer::queue();
-        let journal = writer::spawn(store, ledger.globals.seq, receiver, to_parts.clone(), inbox);
-        Ok(Threads { orders, reads, parts: to_parts, journal, results })
-    }
-
-    /// Lets everything written so far reach the disk. Rows that are in no part stay in the journal.
-    fn stop(self) {
-        let Threads { orders, reads, parts, journal, results } = self;
-        let _ = orders.send(Order::Stop);
-        drop((orders, reads, parts));
-        if let Ok(store) = journal.join() {
-            // A store that does not close is found dirty and recovered: nothing is lost by it.
-            let _ = store.close();
-        }
-        let _ = results.join();
-    }
-}
-
-/// Gives the results' thread what the journal holds and no part does.
-fn feed_again(
-    store: &mut FileStore,
-    ledger: &Ledger,
-    parts: &std::sync::mpsc::SyncSender<PartsOrder>,
-) -> Result<(), StoreError> {
-    let mut from = None;
-    for (job, state) in ledger.jobs().filter(|(_, state)| state.finished_at.is_none()) {
-        let _ = parts.send(PartsOrder::Add(job.clone(), state.parts, state.committed_to));
-        from = Some(from.unwrap_or(state.committed_to).min(state.committed_to));
-    }
-    let Some(from) = from else { return Ok(()) };
-    store.replay(from, &mut |seq, record| {
-        let _ = parts.send(PartsOrder::Rows(vec![(seq, record)]));
-    })
 }
