@@ -30,7 +30,7 @@ use crate::results::select::{Filter, Link, Selection, Texts};
 use crate::view::{JobView, Waiting};
 
 /// Attempts that are read for the summary at the end.
-const MOST_READ: u64 = 1_000_000;
+const MOST_READ: u64 = 20_000;
 
 /// Does the jobs and says how they ended.
 pub fn run(args: &RunArgs, context: &Context) -> Result<Exit, CliError> {

@@ -2,7 +2,9 @@
 //!
 //! Shell.
 
-use arrow::array::{Array, ArrowPrimitiveType, AsArray, RecordBatch};
+use std::collections::HashMap;
+
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int16Type, Int64Type, TimestampMicrosecondType};
 
 use crate::attempt::ItemStatus;
@@ -83,7 +85,7 @@ fn rows<T>(
 ) -> Vec<Result<T, ResultsError>> {
     match batch {
         Ok(batch) => {
-            let columns = Columns(&batch);
+            let columns = Columns::of(&batch);
             (0..batch.num_rows()).map(|index| Ok(row(&columns, index))).collect()
         }
         Err(error) => vec![Err(error)],
@@ -166,12 +168,17 @@ fn attempt_row(columns: &Columns, row: usize) -> AttemptRow {
     }
 }
 
-/// A batch whose columns are asked for by name; one that was not read is null in every row.
-struct Columns<'a>(&'a RecordBatch);
+/// A batch whose columns are asked for by name, for every row of it; one that was not read is null.
+struct Columns<'a>(HashMap<&'a str, &'a ArrayRef>);
 
-impl Columns<'_> {
+impl<'a> Columns<'a> {
+    fn of(batch: &'a RecordBatch) -> Columns<'a> {
+        let names = batch.schema_ref().fields().iter().map(|field| field.name().as_str());
+        Columns(names.zip(batch.columns()).collect())
+    }
+
     fn maybe_text(&self, name: &str, row: usize) -> Option<String> {
-        let column = self.0.column_by_name(name)?.as_string::<i32>();
+        let column = self.0.get(name)?.as_string::<i32>();
         column.is_valid(row).then(|| column.value(row).to_owned())
     }
 
@@ -180,7 +187,7 @@ impl Columns<'_> {
     }
 
     fn number<T: ArrowPrimitiveType>(&self, name: &str, row: usize) -> Option<T::Native> {
-        let column = self.0.column_by_name(name)?.as_primitive::<T>();
+        let column = self.0.get(name)?.as_primitive::<T>();
         column.is_valid(row).then(|| column.value(row))
     }
 
@@ -205,7 +212,7 @@ impl Columns<'_> {
     }
 
     fn maybe_bool(&self, name: &str, row: usize) -> Option<bool> {
-        let column = self.0.column_by_name(name)?.as_boolean();
+        let column = self.0.get(name)?.as_boolean();
         column.is_valid(row).then(|| column.value(row))
     }
 
@@ -221,7 +228,7 @@ impl Columns<'_> {
     }
 
     fn tags(&self, name: &str, row: usize) -> Vec<(String, String)> {
-        let Some(column) = self.0.column_by_name(name) else { return Vec::new() };
+        let Some(column) = self.0.get(name) else { return Vec::new() };
         let entries = column.as_map().value(row);
         let keys = entries.column(0).as_string::<i32>();
         let values = entries.column(1).as_string::<i32>();
