@@ -24,6 +24,7 @@ use crate::clock::Timestamp;
 use crate::job::Job;
 use crate::money::{Usage, Usd};
 use crate::record::{Ended, Settled};
+use crate::results::extra;
 use crate::results::schema::{self, Table};
 
 /// Builders for all columns of one table.
@@ -142,7 +143,8 @@ impl ResultColumns {
         let body =
             last.filter(|last| responses && !last.body.is_empty()).map(|last| Response::of(&last.body));
         self.response_json.append_option(body.as_ref().map(|body| &body.text));
-        self.extra_json.append_option(body.as_ref().and_then(|body| extra(body.lossy, Usd::ZERO)));
+        let lossy = body.as_ref().is_some_and(|body| body.lossy);
+        self.extra_json.append_option(last.and_then(|last| extra::of(last, lossy, Usd::ZERO)));
         text.map_or(0, str::len) + body.map_or(0, |body| body.text.len())
     }
 
@@ -305,7 +307,7 @@ impl AttemptColumns {
         let body = kept.then(|| Response::of(&ended.body));
         self.response_json.append_option(body.as_ref().map(|body| &body.text));
         let lossy = body.as_ref().is_some_and(|body| body.lossy);
-        self.extra_json.append_option(extra(lossy, ended.at_risk));
+        self.extra_json.append_option(extra::of(ended, lossy, ended.at_risk));
         body.map_or(0, |body| body.text.len())
     }
 }
@@ -323,15 +325,6 @@ impl Response<'_> {
     fn of(body: &[u8]) -> Response<'_> {
         let text = String::from_utf8_lossy(body);
         Response { lossy: matches!(text, std::borrow::Cow::Owned(_)), text }
-    }
-}
-
-fn extra(lossy: bool, at_risk: Usd) -> Option<String> {
-    match (lossy, at_risk > Usd::ZERO) {
-        (false, false) => None,
-        (true, false) => Some(r#"{"response_lossy":true}"#.to_owned()),
-        (false, true) => Some(format!(r#"{{"at_risk_nano_usd":{}}}"#, nano(at_risk))),
-        (true, true) => Some(format!(r#"{{"response_lossy":true,"at_risk_nano_usd":{}}}"#, nano(at_risk))),
     }
 }
 

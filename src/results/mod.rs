@@ -35,6 +35,7 @@ use parquet::errors::ParquetError;
 mod columns;
 pub mod describe;
 pub mod export;
+mod extra;
 pub mod folder;
 mod gather;
 pub mod manifest;

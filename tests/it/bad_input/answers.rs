@@ -235,6 +235,7 @@ fn another_model_than_asked_is_named() {
     let body = chat("\"ok\"", "stop", USAGE).replace("\"small\"", "\"smaller-2026\"");
     let result = Night::of(Say::json(200, body)).succeeded();
     assert_eq!((text(&result, "request_model"), text(&result, "response_model")), ("small", "smaller-2026"));
+    assert_eq!(text(&result, "extra_json"), r#"{"model_mismatch":true}"#);
 }
 
 #[test]

@@ -1,0 +1,104 @@
+//! What `extra_json` says of a row: facts that have no column of their own in this version.
+//!
+//! | key | means |
+//! |---|---|
+//! | `response_lossy` | the response was not UTF-8; what is kept of it is not exact |
+//! | `text_lossy` | the answer held characters that are none (lone surrogates); the text shows U+FFFD for them |
+//! | `model_mismatch` | another model answered than was asked; the price is that of the one asked |
+//! | `at_risk_nano_usd` | kept in every budget, because the bill is not known |
+//!
+//! Pure.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::money::Usd;
+use crate::record::Ended;
+
+/// The facts about one attempt, as a JSON object; `None` where there are none.
+pub(super) fn of(ended: &Ended, response_lossy: bool, at_risk: Usd) -> Option<String> {
+    let flags = [
+        ("response_lossy", response_lossy),
+        ("text_lossy", !response_lossy && is_text_lossy(ended)),
+        ("model_mismatch", is_another_model(ended)),
+    ];
+    let mut facts: Vec<String> =
+        flags.into_iter().filter(|(_, holds)| *holds).map(|(flag, _)| format!("\"{flag}\":true")).collect();
+    if at_risk > Usd::ZERO {
+        facts.push(format!("\"at_risk_nano_usd\":{}", at_risk.nano()));
+    }
+    (!facts.is_empty()).then(|| format!("{{{}}}", facts.join(",")))
+}
+
+/// A replacement character in the text that the response itself does not hold.
+fn is_text_lossy(ended: &Ended) -> bool {
+    const REPLACED: char = '\u{fffd}';
+    let holds =
+        |needle: &[u8]| ended.body.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle));
+    ended.text.as_deref().is_some_and(|text| text.contains(REPLACED))
+        && !holds(REPLACED.encode_utf8(&mut [0; 4]).as_bytes())
+        && !holds(b"\\ufffd")
+}
+
+fn is_another_model(ended: &Ended) -> bool {
+    let asked = &*ended.route.model;
+    let answered = ended.response_model.as_deref().unwrap_or(asked);
+    answered != asked && family(answered) != family(asked)
+}
+
+/// A model's name without maker and date: `gpt-4o-mini-2024-07-18` and `openai/gpt-4o-mini` are the same.
+fn family(name: &str) -> String {
+    static DATE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"-(latest|\d{4}-\d{2}-\d{2}|\d{4,8})$").expect("a pattern that the tests have compiled")
+    });
+    let name = name.rsplit('/').next().unwrap_or_default().to_lowercase();
+    DATE.replace(&name, "").into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::testing::{job, succeeded};
+
+    fn check(change: impl FnOnce(&mut Ended), expected: Option<&str>) {
+        let mut ended = succeeded(&job("job_extra00001", 1), 0);
+        change(&mut ended);
+        assert_eq!(of(&ended, false, Usd::ZERO).as_deref(), expected);
+    }
+
+    #[test]
+    fn another_model_is_flagged_and_a_dated_name_is_not() {
+        let mismatch = Some(r#"{"model_mismatch":true}"#);
+        for (asked, answered, expected) in [
+            ("gpt-4o-mini", "gpt-4o-mini-2024-07-18", None),
+            ("openai/gpt-oss-20b", "gpt-oss-20b", None),
+            ("GLM-4.7", "glm-4.7", None),
+            ("mistral-small-latest", "mistral-small-2506", None),
+            ("claude-haiku-4-5", "claude-haiku-4-5-20251001", None),
+            ("gpt-4o", "gpt-4o-mini", mismatch),
+            ("deepseek-flash", "deepseek-v4-pro", mismatch),
+        ] {
+            let set = |ended: &mut Ended| {
+                ended.route.model = asked.into();
+                ended.response_model = Some(answered.into());
+            };
+            check(set, expected);
+        }
+        check(|ended| ended.response_model = None, None);
+    }
+
+    #[test]
+    fn text_is_flagged_only_where_the_response_did_not_hold_the_mark_itself() {
+        let set = |body: &'static str| {
+            move |ended: &mut Ended| {
+                ended.response_model = None;
+                ended.text = Some("a\u{fffd}b".into());
+                ended.body = bytes::Bytes::from_static(body.as_bytes());
+            }
+        };
+        check(set(r#"{"content":"a\ud800b"}"#), Some(r#"{"text_lossy":true}"#));
+        check(set("{\"content\":\"a\u{fffd}b\"}"), None);
+        check(set(r#"{"content":"a\uFFFDb"}"#), None);
+    }
+}
