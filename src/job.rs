@@ -115,6 +115,19 @@ pub enum OnUnknown {
     Hold,
 }
 
+/// What becomes of a request that an earlier line of the job has asked already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duplicates {
+    /// It gets the earlier line's answer where the answer should be the same: temperature 0, embeddings.
+    #[default]
+    Auto,
+    /// It gets the earlier line's answer.
+    Copy,
+    /// It is sent like any other.
+    Send,
+}
+
 /// Items of a job that are scheduled alike: the engine queues by class, so that nothing is held in
 /// memory for an item that only waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -159,6 +172,8 @@ pub struct JobOptions {
     pub keep_input: bool,
     /// Use models whose price is unknown; they count as nothing in every budget.
     pub allow_unpriced: bool,
+    /// What becomes of requests that repeat an earlier one.
+    pub duplicates: Duplicates,
 }
 
 impl Default for JobOptions {
@@ -175,6 +190,7 @@ impl Default for JobOptions {
             accept_truncated: false,
             keep_input: false,
             allow_unpriced: false,
+            duplicates: Duplicates::default(),
         }
     }
 }
@@ -210,6 +226,11 @@ pub struct Job {
     /// Two bytes an item, and only in jobs that mix classes.
     #[serde(skip)]
     pub class_of: Vec<u16>,
+    /// Items that get the answer of an earlier one, with that one; in order.
+    ///
+    /// Eight bytes a copy, and only in jobs that repeat requests.
+    #[serde(skip)]
+    pub copies: Vec<(ItemIndex, ItemIndex)>,
     /// What it asks for.
     pub options: JobOptions,
     /// Where it came from.

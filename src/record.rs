@@ -203,6 +203,8 @@ pub struct Settled {
     pub tags: Vec<(String, String)>,
     /// Its request, where the job keeps inputs.
     pub input: Option<Bytes>,
+    /// The attempt of another item whose answer it gets, where both asked the same.
+    pub copied: Option<Box<Ended>>,
 }
 
 /// Sums over the attempts of one item.

@@ -84,6 +84,7 @@ pub fn ask(flags: &JobFlags, queue: &QueueFlags, config: &Config, now: Timestamp
             prompt,
             id_field: flags.id_field.clone(),
             auto_id: flags.auto_id,
+            duplicates: options.duplicates,
             limit: flags.limit.map(|limit| u64::from(limit.get())),
             judge: can_be_sent,
             ..ReadOptions::new(now)
@@ -190,6 +191,7 @@ fn options(flags: &JobFlags, queue: &QueueFlags, config: &Config) -> Result<JobO
         max_cost: flags.max_cost.or(usual.max_cost),
         tags,
         when: flags.when.unwrap_or(usual.when),
+        duplicates: flags.duplicates.unwrap_or(usual.duplicates),
         accept_truncated: flags.accept_truncated || usual.accept_truncated,
         keep_input: queue.keep_input || usual.keep_input,
         allow_unpriced: flags.allow_unpriced || usual.allow_unpriced,

@@ -309,6 +309,7 @@ fn play(
         n_items: items.len() as u32,
         classes: classes.to_vec(),
         class_of: if mixed { items.iter().map(|item| item.class).collect() } else { Vec::new() },
+        copies: summary.copies.clone(),
         options: ask.options.clone(),
         source: summary.source.clone(),
         retry_of: None,

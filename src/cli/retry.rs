@@ -244,6 +244,7 @@ impl<'a> Draft<'a> {
             n_items: chosen.items.len() as ItemIndex,
             classes: Vec::new(),
             class_of: Vec::new(),
+            copies: Vec::new(),
             options: newest.options.clone(),
             source: first.source.clone(),
             retry_of: Some(of.clone()),

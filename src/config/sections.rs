@@ -12,7 +12,7 @@ use super::secrets::{self, Reference};
 use super::source::{Node, Value};
 use crate::catalog::endpoint::Secret;
 use crate::catalog::hours::parse_zone;
-use crate::job::{JobOptions, OnUnknown, When};
+use crate::job::{Duplicates, JobOptions, OnUnknown, When};
 use crate::money::Usd;
 
 /// What relative paths and missing ones are measured from.
@@ -111,11 +111,20 @@ pub(super) fn defaults(section: &mut Section<'_>, log: &mut Log) -> Defaults {
             accept_truncated: section.get_or("accept_truncated", (false, "false"), log, reader::boolean),
             keep_input: section.get_or("keep_input", (false, "false"), log, reader::boolean),
             allow_unpriced: section.get_or("allow_unpriced", (false, "false"), log, reader::boolean),
+            duplicates: section.get_or(
+                "duplicates",
+                (usual.duplicates, "\"auto\""),
+                log,
+                reader::one_of(DUPLICATES),
+            ),
         },
     };
     section.finish(log);
     defaults
 }
+
+const DUPLICATES: &[(&str, Duplicates)] =
+    &[("auto", Duplicates::Auto), ("copy", Duplicates::Copy), ("send", Duplicates::Send)];
 
 const WHEN: &[(&str, When)] =
     &[("cheapest", When::Cheapest), ("asap", When::Asap), ("off-peak", When::OffPeak)];

@@ -117,6 +117,7 @@ impl Engine {
             None
         };
         if let Some((status, code, why)) = sweep {
+            self.release_copies(id);
             while let Some(item) = self.take_out(id, key, 0) {
                 self.settle_unsent(&job, &item, status, (code, why.to_owned()));
             }

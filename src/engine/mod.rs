@@ -36,6 +36,7 @@ use crate::job::{AttemptId, Item, ItemIndex, Job, JobId};
 use crate::ledger::{JobLedger, Ledger};
 use crate::record::{Checkpoint, JobChange, PartCommitted, Record, Seq};
 
+mod copies;
 mod decide;
 mod dispatch;
 mod flight;
@@ -252,9 +253,13 @@ impl Engine {
 
     fn prompts(&mut self, job: &JobId, items: Vec<Arc<Item>>) {
         let Some(queue) = self.queues.get_mut(job) else { return };
-        let mut unknown = Vec::new();
+        let (mut unknown, mut copied) = (Vec::new(), Vec::new());
         for item in items {
             let state = self.ledger.get(job).expect("a queue has a ledger").1.items.get(item.index);
+            if let Some(answer) = queue.copies.take(&item) {
+                copied.push((item, answer));
+                continue;
+            }
             match queue.orphans.remove(&item.index) {
                 Some(attempt) => unknown.push((attempt, item)),
                 None if state.is_final() => queue.not_wanted(&item, state.step()),
@@ -263,6 +268,9 @@ impl Engine {
         }
         for (attempt, item) in unknown {
             self.settle_orphan(job, attempt, item);
+        }
+        for (item, answer) in copied {
+            self.settle_copy(job, &item, &answer);
         }
     }
 
@@ -307,6 +315,7 @@ impl Engine {
     fn tick(&mut self) {
         self.send_ready();
         self.start();
+        self.read_copies();
         self.close_ended_jobs();
         self.checkpoint();
         let wake = self.next_wake();

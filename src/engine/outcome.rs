@@ -178,6 +178,9 @@ impl Engine {
             Next::Held(_) | Next::Settled(_) => None,
         };
         let ended = ended_record(flight, ending, status, error, escalation, bill, totals, next, now);
+        if step.is_none() {
+            self.answer_copies(&ended);
+        }
         self.record(Record::Ended(Box::new(ended)));
         let delay = match then {
             Then::Retry => Some(backoff(attempt, totals.attempts)),
@@ -249,6 +252,7 @@ impl Engine {
         let step = partial.map(|partial| ItemState::from_stored(partial.state).step());
         let settled = describe(job, item, status, Some(error), self.now);
         self.record(Record::Settled(Box::new(Settled { step, totals, ..settled })));
+        self.send_next_copy(&job.id, item.index);
         if let Some(queue) = self.queues.get_mut(&job.id) {
             queue.pace.ended(self.now);
         }
@@ -338,7 +342,7 @@ fn ended_record(
 }
 
 /// A result with nothing yet of its attempts.
-fn describe(
+pub(super) fn describe(
     job: &Job,
     item: &Item,
     status: ItemStatus,
@@ -364,6 +368,7 @@ fn describe(
         deadline: class.deadline,
         tags: tags.into_iter().collect(),
         input: job.options.keep_input.then(|| item.body.json.clone()),
+        copied: None,
     }
 }
 

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
+use super::copies::Copies;
 use crate::check::Rule;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job};
@@ -35,6 +36,8 @@ pub(super) struct JobQueue {
     pub steps: BTreeMap<(u16, u8), StepQueue>,
     /// Attempts a former process left open: their outcome is unknown.
     pub orphans: BTreeMap<ItemIndex, AttemptId>,
+    /// Items that get the answer of another.
+    pub copies: Copies,
     /// Whether its last part was asked for.
     pub closing: bool,
     /// How fast its items end.
@@ -84,6 +87,7 @@ impl JobQueue {
         let average = (job.source.bytes / u64::from(job.n_items.max(1))).max(1);
         let page = (READ_AHEAD_BYTES / average).clamp(4, READ_AHEAD_ITEMS as u64) as usize;
         let mut queue = JobQueue {
+            copies: Copies::new(&job.copies, states),
             job,
             rule,
             steps: BTreeMap::new(),
@@ -143,7 +147,8 @@ impl JobQueue {
             queue.cursor = Some(at + 1);
             let item = members.map_or(at as ItemIndex, |members| members[at]);
             let state = states.get(item);
-            if state.phase() == Phase::Pending && state.step() == key.1 && !state.is_queued() {
+            let is_free = !state.is_queued() && !self.copies.is_waiting(item);
+            if state.phase() == Phase::Pending && state.step() == key.1 && is_free {
                 states.set_queued(item, true);
                 items.push(item);
             }
@@ -189,9 +194,14 @@ impl JobQueue {
     /// An item became pending that no queue holds: a held one that was released.
     pub(super) fn released(&mut self, item: ItemIndex, step: u8) {
         let class = self.job.class_index(item);
-        let queue = self.step(class, step);
-        queue.pending += 1;
-        queue.forget();
+        self.step(class, step).pending += 1;
+        self.look_for(item, step);
+    }
+
+    /// A pending item that no queue holds is to be found by the next walk.
+    pub(super) fn look_for(&mut self, item: ItemIndex, step: u8) {
+        let class = self.job.class_index(item);
+        self.step(class, step).forget();
     }
 
     /// Whether the queue of a class and step takes in one more loaded item.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod budgets;
+mod copies;
 mod ladders;
 mod orders;
 mod routes;

@@ -21,6 +21,7 @@
 
 pub mod build;
 pub mod classes;
+mod duplicates;
 pub mod edit;
 pub mod format;
 pub mod ids;
@@ -49,7 +50,7 @@ pub use template::Template;
 pub use when::Zone;
 
 use crate::clock::Timestamp;
-use crate::job::{Class, Item, Wire};
+use crate::job::{Class, Duplicates, Item, ItemIndex, Wire};
 use lines::{Record, Stop};
 use problem::Problem;
 use reader::Reader;
@@ -83,6 +84,8 @@ pub struct ReadOptions {
     pub limit: Option<u64>,
     /// Lines may name a command that checks their answer. Off: a job file is data, and often someone else's.
     pub line_commands: bool,
+    /// What becomes of lines that repeat a request.
+    pub duplicates: Duplicates,
     /// The most bytes a line may have.
     pub max_line: usize,
     /// What else a line must hold to be used, or why it cannot be.
@@ -104,6 +107,7 @@ impl ReadOptions {
             auto_id: false,
             limit: None,
             line_commands: false,
+            duplicates: Duplicates::default(),
             max_line: MAX_LINE,
             judge: |_| Ok(()),
         }
@@ -129,6 +133,8 @@ pub struct Summary {
     pub n_extra_choices: u64,
     /// The wire formats among them, in order.
     pub wires: Vec<Wire>,
+    /// Items that repeat an earlier request, with that item.
+    pub copies: Vec<(ItemIndex, ItemIndex)>,
     /// What the user should know, one sentence each.
     pub notes: Vec<String>,
     /// The lines that were left out, where that was asked for.
@@ -196,15 +202,17 @@ pub fn read(
     reader.tally.n_rejected = bad.n_bad;
     let (sha256, bytes) = records.finish().map_err(|error| stopped(Stop::Io(error)))?;
     let notes = reader.tally.notes();
+    let (classes, copies) = reader.into_parts();
     Ok(Summary {
         source: crate::job::Source { name, fingerprint: String::new(), sha256, bytes },
-        classes: reader.into_classes(),
+        classes,
         n_items: bad.n_good,
         input_tokens: totals.input_tokens,
         max_output: totals.max_output,
         n_unlimited: totals.n_unlimited,
         n_extra_choices: totals.n_extra_choices,
         wires: totals.wires,
+        copies,
         notes,
         rejected: bad,
     })

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::ReadOptions;
 use super::build::{Chat, PARAMETERS, quoted};
 use super::classes::{ClassUse, Classes};
+use super::duplicates::Seen;
 use super::format::{self, Format};
 use super::ids::{self, Ids, Name};
 use super::notes::Tally;
@@ -32,6 +33,7 @@ pub(super) struct Reader<'o> {
     is_table: bool,
     ids: Ids,
     classes: Classes,
+    seen: Seen,
     next_index: ItemIndex,
     /// What is said about the file at the end.
     pub tally: Tally,
@@ -72,6 +74,7 @@ impl<'o> Reader<'o> {
             is_table,
             ids: Ids::default(),
             classes: Classes::new(options.class.clone()),
+            seen: Seen::new(options.duplicates),
             next_index: 0,
             tally: Tally::default(),
         }
@@ -98,9 +101,9 @@ impl<'o> Reader<'o> {
         Ok(self.finish(line, name, request, overrides)?)
     }
 
-    /// The classes of all items.
-    pub(super) fn into_classes(self) -> Vec<ClassUse> {
-        self.classes.into_uses()
+    /// The classes of all items, and which items repeat an earlier one.
+    pub(super) fn into_parts(self) -> (Vec<ClassUse>, Vec<(ItemIndex, ItemIndex)>) {
+        (self.classes.into_uses(), self.seen.into_copies())
     }
 
     fn text_item(&mut self, line: u64, text: &[u8]) -> Result<Item, String> {
@@ -287,6 +290,7 @@ impl<'o> Reader<'o> {
             }
         }
         self.classes.count(class, line, &item.custom_id);
+        self.seen.note(&item, facts.is_repeatable);
         self.note(&request, done);
         self.next_index += 1;
         Ok(item)

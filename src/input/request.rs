@@ -25,6 +25,8 @@ pub struct Facts<'a> {
     pub choices: u16,
     /// What a model must be able to do.
     pub needs: Needs,
+    /// Asked twice, it should be answered alike: temperature 0, or an embedding.
+    pub is_repeatable: bool,
     /// Its input tokens, estimated.
     pub input_tokens: u32,
     /// It asks to be streamed.
@@ -144,7 +146,8 @@ impl<'a> Seen<'a> {
             Wire::Embeddings => Counter::of_token_ids(),
             _ => Counter::default(),
         };
-        let facts = Facts { choices: 1, ..Facts::default() };
+        let is_repeatable = wire == Wire::Embeddings;
+        let facts = Facts { choices: 1, is_repeatable, ..Facts::default() };
         Seen { wire, facts, counter, max_tokens: None, max_completion_tokens: None, stored_prompt: false }
     }
 
@@ -183,6 +186,7 @@ impl<'a> Seen<'a> {
                 self.facts.needs.tools |= value.elements().next().is_some();
                 self.counter.schema(value);
             }
+            (Chat | Responses | Messages, b"temperature") => self.facts.is_repeatable = is_zero(value),
             (Chat, b"response_format") => self.answer_format(value),
             (Responses, b"text") | (Messages, b"output_config") => {
                 if let Some(format) = value.get("format") {
@@ -208,6 +212,7 @@ impl<'a> Seen<'a> {
                 b"maxOutputTokens" | b"max_output_tokens" => {
                     self.max_tokens = limit("maxOutputTokens", member.value)?;
                 }
+                b"temperature" => self.facts.is_repeatable = is_zero(member.value),
                 b"candidateCount" | b"candidate_count" => self.choices("candidateCount", member.value)?,
                 b"responseSchema" | b"response_schema" | b"responseJsonSchema" | b"response_json_schema" => {
                     self.facts.needs.json_schema = !member.value.is_null();
@@ -281,6 +286,10 @@ impl<'a> Seen<'a> {
         }
         Ok(())
     }
+}
+
+fn is_zero(value: Raw<'_>) -> bool {
+    std::str::from_utf8(value.bytes()).is_ok_and(|text| text.parse() == Ok(0.0))
 }
 
 fn limit(key: &str, value: Raw<'_>) -> Result<Option<u64>, String> {

@@ -569,3 +569,32 @@ fn the_job_files_of_this_repository_can_be_read() {
         assert_eq!(bodies.len() as u64, n_items, "{file}: every request differs");
     }
 }
+
+#[test]
+fn lines_that_ask_the_same_are_found_where_the_answer_would_be_the_same() {
+    use crate::job::Duplicates;
+    let line = |id: &str, temperature: &str, text: &str| {
+        format!(
+            r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions","body":{{"model":"m","temperature":{temperature},"messages":[{{"role":"user","content":"{text}"}}]}}}}"#
+        )
+    };
+    let file = [
+        line("a", "0", "x"),
+        line("b", "0.0", "x"),
+        line("c", "0", "x"),
+        line("d", "1", "x"),
+        line("e", "1", "x"),
+        line("f", "0", "y"),
+    ]
+    .join("\n");
+    // `0.0` is written otherwise than `0`: only the same bytes are the same request.
+    for (rule, copies) in [
+        (Duplicates::Auto, vec![(2, 0)]),
+        (Duplicates::Copy, vec![(2, 0), (4, 3)]),
+        (Duplicates::Send, vec![]),
+    ] {
+        let options = ReadOptions { duplicates: rule, ..options() };
+        let summary = read(source(&file), &options, &mut |_| Ok(()), None).unwrap();
+        assert_eq!(summary.copies, copies, "{rule:?}");
+    }
+}

@@ -128,6 +128,8 @@ pub struct JobLedger {
     pub committed_to: Seq,
     /// When it finished.
     pub finished_at: Option<Timestamp>,
+    /// Items that got the answer of another.
+    pub copied: u64,
 }
 
 impl JobLedger {
@@ -240,6 +242,11 @@ impl JobLedger {
         if settled.status != ItemStatus::Succeeded {
             let code = settled.error.as_ref().map_or(ErrorCode::Internal, |(code, _)| *code);
             *self.failures.entry(code).or_default() += 1;
+        }
+        if settled.copied.is_some() {
+            // Nobody else counts what an answer that was not bought would have cost.
+            self.list_cost += settled.totals.list_cost;
+            self.copied += 1;
         }
         self.last_ended = self.last_ended.max(Some(settled.at));
         self.late += u64::from(settled.deadline.is_some_and(|deadline| settled.at > deadline));

@@ -5,6 +5,7 @@
 //! | `response_lossy` | the response was not UTF-8; what is kept of it is not exact |
 //! | `text_lossy` | the answer held characters that are none (lone surrogates); the text shows U+FFFD for them |
 //! | `model_mismatch` | another model answered than was asked; the price is that of the one asked |
+//! | `copy_of` | the item whose answer this one gets, because both asked the same |
 //! | `at_risk_nano_usd` | kept in every budget, because the bill is not known |
 //!
 //! Pure.
@@ -14,7 +15,18 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::money::Usd;
-use crate::record::Ended;
+use crate::record::{Ended, Settled};
+
+/// The facts about the result of an item, as a JSON object; `None` where there are none.
+pub(super) fn of_result(settled: &Settled, last: &Ended, response_lossy: bool) -> Option<String> {
+    let facts = of(last, response_lossy, Usd::ZERO);
+    let Some(original) = &settled.copied else { return facts };
+    let copy_of = format!("\"copy_of\":{}", serde_json::Value::from(&*original.custom_id));
+    Some(match facts {
+        Some(facts) => format!("{{{copy_of},{}", &facts[1..]),
+        None => format!("{{{copy_of}}}"),
+    })
+}
 
 /// The facts about one attempt, as a JSON object; `None` where there are none.
 pub(super) fn of(ended: &Ended, response_lossy: bool, at_risk: Usd) -> Option<String> {
@@ -59,7 +71,9 @@ fn family(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::testing::{job, succeeded};
+    use crate::attempt::ItemStatus;
+    use crate::record::ItemTotals;
+    use crate::results::testing::{job, settled, succeeded};
 
     fn check(change: impl FnOnce(&mut Ended), expected: Option<&str>) {
         let mut ended = succeeded(&job("job_extra00001", 1), 0);
@@ -86,6 +100,16 @@ mod tests {
             check(set, expected);
         }
         check(|ended| ended.response_model = None, None);
+    }
+
+    #[test]
+    fn a_copy_names_the_item_that_was_asked() {
+        let job = job("job_extra00001", 2);
+        let original = succeeded(&job, 0);
+        let copied = Some(Box::new(original.clone()));
+        let settled = Settled { copied, ..settled(&job, 1, ItemStatus::Succeeded, ItemTotals::default()) };
+        let expected = format!("{{\"copy_of\":\"{}\"}}", original.custom_id);
+        assert_eq!(of_result(&settled, &original, false), Some(expected));
     }
 
     #[test]

@@ -197,7 +197,9 @@ impl OpenPart {
                     Next::Pending(_) | Next::Held(_) => Ok(()),
                 }
             }
-            Record::Settled(settled) => self.push_result(settled, None, folder, settings),
+            Record::Settled(settled) => {
+                self.push_result(settled, settled.copied.as_deref(), folder, settings)
+            }
             _ => Ok(()),
         }
     }

@@ -27,6 +27,7 @@ pub(crate) fn job(id: &str, n_items: ItemIndex) -> Arc<Job> {
         n_items,
         classes: vec![Class::default()],
         class_of: Vec::new(),
+        copies: Vec::new(),
         options: JobOptions {
             tags: BTreeMap::from([("team".into(), "search".into())]),
             ..JobOptions::default()
@@ -111,6 +112,7 @@ pub(crate) fn settled(job: &Job, item: ItemIndex, status: ItemStatus, totals: It
         deadline: Some(at(3_600)),
         tags: vec![("team".into(), if item.is_multiple_of(2) { "search" } else { "ads" }.into())],
         input: None,
+        copied: None,
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use super::look::StateFilter;
 use super::value::{CheckArg, ErrorCodeParser, MomentArg, Setting, StepArg, Tag};
 use crate::attempt::ErrorCode;
-use crate::job::When;
+use crate::job::{Duplicates, When};
 use crate::money::Usd;
 
 const SUBMIT_EXAMPLES: &str = "\
@@ -71,6 +71,9 @@ pub struct JobFlags {
     #[arg(long, value_name = "-100..100", value_parser = clap::value_parser!(i8).range(-100..=100),
           allow_negative_numbers = true, help_heading = "When and for how much")]
     pub priority: Option<i8>,
+    /// A request that repeats an earlier line's: answer it once where temperature is 0 (auto), always, or send it
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "When and for how much")]
+    pub duplicates: Option<Duplicates>,
     /// Use models whose price is unknown; they count as nothing in every cap
     #[arg(long, help_heading = "When and for how much")]
     pub allow_unpriced: bool,

@@ -16,7 +16,7 @@ use clap::{Arg, Command, ValueEnum};
 use crate::attempt::ErrorCode;
 use crate::check::Check;
 use crate::clock::Timestamp;
-use crate::job::{Ladder, When};
+use crate::job::{Duplicates, Ladder, When};
 
 /// A flag's value that cannot be used, and what would do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -244,6 +244,22 @@ fn words(text: &str) -> Result<Vec<String>, ValueError> {
         Some(open) => wrong(format!("the command has a {open} without its end")),
         None if words.is_empty() => wrong("the command is empty"),
         None => Ok(words),
+    }
+}
+
+impl ValueEnum for Duplicates {
+    fn value_variants<'a>() -> &'a [Duplicates] {
+        &[Duplicates::Auto, Duplicates::Copy, Duplicates::Send]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Duplicates::Auto => {
+                PossibleValue::new("auto").help("Answer it once where temperature is 0; embeddings too")
+            }
+            Duplicates::Copy => PossibleValue::new("copy").help("Answer it once, at any temperature"),
+            Duplicates::Send => PossibleValue::new("send").help("Send it as often as it stands there"),
+        })
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) fn order(id: &str, n: u32, ladder: &str) -> Order {
         n_items: n,
         classes: vec![class],
         class_of: Vec::new(),
+        copies: Vec::new(),
         options: JobOptions::default(),
         source: Source::default(),
         retry_of: None,

@@ -5,12 +5,12 @@
 //!
 //! ```text
 //! 000001.seg   magic │ frame │ frame │ … │ footer │ trailer
-//! 000002.seg   magic │ frame │ … │ footer │ classes │ commit │ trailer
+//! 000002.seg   magic │ frame │ … │ footer │ classes │ copies │ commit │ trailer
 //! frame        head of 24 bytes (length, crc32c, kind, first item, items, length unpacked) + body
 //! body         up to 64 items or 256 KiB, postcard, zstd-1
 //! footer       every frame of the segment: first item, offset, crc
 //! commit       JSON: the job, its item count, its segments, SHA-256 over all footers
-//! trailer      where footer and commit stand
+//! trailer      where footer, classes, copies and commit stand
 //! ```
 //!
 //! The commit frame is written last and synced before the folder gets its final name, so a folder
@@ -45,6 +45,7 @@ const ITEMS: u32 = 1;
 const FOOTER: u32 = 2;
 const CLASSES: u32 = 3;
 const COMMIT: u32 = 4;
+const COPIES: u32 = 5;
 
 /// What the commit frame says; the item count guards against a header of another job.
 #[derive(Serialize, Deserialize)]
@@ -141,27 +142,32 @@ impl FrameAt {
 }
 
 /// The last bytes of a segment. `commit` is 0 in all segments of a job but its last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Trailer {
     footer: u64,
     commit: u64,
     classes: u64,
+    copies: u64,
 }
 
 impl Trailer {
-    const LEN: usize = 28;
+    const LEN: usize = 36;
 
     fn to_bytes(self) -> Vec<u8> {
-        let mut bytes: Vec<u8> =
-            [self.footer, self.commit, self.classes].iter().flat_map(|field| field.to_le_bytes()).collect();
+        let fields = [self.footer, self.commit, self.classes, self.copies];
+        let mut bytes: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8; Trailer::LEN]) -> Option<Trailer> {
-        let trailer =
-            Trailer { footer: u64_at(bytes, 0), commit: u64_at(bytes, 8), classes: u64_at(bytes, 16) };
-        (crc32c::crc32c(&bytes[..24]) == u32_at(bytes, 24)).then_some(trailer)
+        let trailer = Trailer {
+            footer: u64_at(bytes, 0),
+            commit: u64_at(bytes, 8),
+            classes: u64_at(bytes, 16),
+            copies: u64_at(bytes, 24),
+        };
+        (crc32c::crc32c(&bytes[..32]) == u32_at(bytes, 32)).then_some(trailer)
     }
 }
 
@@ -172,5 +178,6 @@ fn damaged(path: &Path, what: &str) -> StoreError {
 /// Whether a job's header belongs to the prompts beside it.
 fn fits(job: &Job, n_items: ItemIndex) -> bool {
     let classes_fit = job.class_of.is_empty() || job.class_of.len() == n_items as usize;
-    job.n_items == n_items && classes_fit && !job.classes.is_empty()
+    let copies_fit = job.copies.iter().all(|&(copy, first)| first < copy && copy < n_items);
+    job.n_items == n_items && classes_fit && copies_fit && !job.classes.is_empty()
 }

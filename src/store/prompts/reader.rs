@@ -15,10 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::super::StoreError;
+use super::super::codec::u32_at;
 use super::writer::hex;
 use super::{
-    CLASSES, COMMIT, Commit, FOOTER, FrameAt, FrameHead, ITEMS, MAGIC, Trailer, damaged, fits, job_dir,
-    segment_path, staging_dir,
+    CLASSES, COMMIT, COPIES, Commit, FOOTER, FrameAt, FrameHead, ITEMS, MAGIC, Trailer, damaged, fits,
+    job_dir, segment_path, staging_dir,
 };
 use crate::job::{Item, ItemIndex, Job, JobId};
 
@@ -195,6 +196,7 @@ pub(in super::super) fn read_job(dir: &Path) -> Result<Job, StoreError> {
     let (last, commit) = read_commit(dir)?;
     let mut job = commit.job;
     job.class_of = last.classes()?;
+    job.copies = last.copies()?;
     if !fits(&job, commit.n_items) {
         return Err(damaged(&last.path, "its header does not fit its items"));
     }
@@ -210,14 +212,24 @@ struct LastSegment {
 
 impl LastSegment {
     fn classes(&self) -> Result<Vec<u16>, StoreError> {
-        if self.trailer.classes == 0 {
+        let bytes = self.table(CLASSES, self.trailer.classes, "the classes of its items cannot be read")?;
+        Ok(bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
+    }
+
+    fn copies(&self) -> Result<Vec<(ItemIndex, ItemIndex)>, StoreError> {
+        let bytes = self.table(COPIES, self.trailer.copies, "which items repeat others cannot be read")?;
+        Ok(bytes.chunks_exact(8).map(|pair| (u32_at(pair, 0), u32_at(pair, 4))).collect())
+    }
+
+    /// The bytes of a frame that only some jobs have.
+    fn table(&self, kind: u32, offset: u64, lost: &str) -> Result<Vec<u8>, StoreError> {
+        if offset == 0 {
             return Ok(Vec::new());
         }
-        let lost = || damaged(&self.path, "the classes of its items cannot be read");
+        let lost = || damaged(&self.path, lost);
         let mut packed = Vec::new();
-        let head = read_frame(&self.file, self.trailer.classes, CLASSES, &mut packed).ok_or_else(lost)?;
-        let bytes = zstd::bulk::decompress(&packed, head.unpacked as usize).map_err(|_| lost())?;
-        Ok(bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
+        let head = read_frame(&self.file, offset, kind, &mut packed).ok_or_else(lost)?;
+        zstd::bulk::decompress(&packed, head.unpacked as usize).map_err(|_| lost())
     }
 }
 

@@ -14,8 +14,8 @@ use super::super::StoreError;
 use super::super::codec::encode;
 use super::super::disk::{self, Disk};
 use super::{
-    CLASSES, COMMIT, Commit, FOOTER, FRAME_BYTES, FRAME_ITEMS, FrameAt, FrameHead, ITEMS, MAGIC, SEGMENT,
-    Trailer, fits, segment_path, staging_dir,
+    CLASSES, COMMIT, COPIES, Commit, FOOTER, FRAME_BYTES, FRAME_ITEMS, FrameAt, FrameHead, ITEMS, MAGIC,
+    SEGMENT, Trailer, fits, segment_path, staging_dir,
 };
 use crate::job::{Item, ItemIndex, Job, JobId};
 
@@ -91,6 +91,7 @@ impl PromptWriter {
         self.close_frame()?;
         let footer = self.write_footer()?;
         let classes = self.write_classes(&job.class_of)?;
+        let copies = self.write_copies(&job.copies)?;
         let commit = Commit {
             job,
             n_items: self.n_items,
@@ -100,7 +101,7 @@ impl PromptWriter {
         let json =
             serde_json::to_vec(&commit).map_err(|error| StoreError::io("write", &self.dir)(error.into()))?;
         let commit = self.segment.append(&self.disk, COMMIT, 0, 0, json.len(), &json)?.offset;
-        let trailer = Trailer { footer, classes, commit: u64::from(commit) };
+        let trailer = Trailer { footer, classes, copies, commit: u64::from(commit) };
         self.segment.close(&self.disk, trailer)?;
         self.disk.sync_dir(&self.dir).map_err(StoreError::io("sync", &self.dir))?;
         self.finished = true;
@@ -156,7 +157,7 @@ impl PromptWriter {
 
     fn next_segment(&mut self) -> Result<(), StoreError> {
         let footer = self.write_footer()?;
-        self.segment.close(&self.disk, Trailer { footer, classes: 0, commit: 0 })?;
+        self.segment.close(&self.disk, Trailer { footer, ..Trailer::default() })?;
         self.segment = Segment::create(&self.disk, &self.dir, self.segment.number + 1)?;
         Ok(())
     }
@@ -177,8 +178,22 @@ impl PromptWriter {
             return Ok(0);
         }
         let bytes: Vec<u8> = class_of.iter().flat_map(|class| class.to_le_bytes()).collect();
-        self.pack(Some(&bytes))?;
-        let at = self.segment.append(&self.disk, CLASSES, 0, 0, bytes.len(), &self.packed)?;
+        self.write_table(CLASSES, &bytes)
+    }
+
+    /// Only jobs that repeat requests have this frame.
+    fn write_copies(&mut self, copies: &[(ItemIndex, ItemIndex)]) -> Result<u64, StoreError> {
+        if copies.is_empty() {
+            return Ok(0);
+        }
+        let numbers = copies.iter().flat_map(|&(copy, first)| [copy, first]);
+        let bytes: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+        self.write_table(COPIES, &bytes)
+    }
+
+    fn write_table(&mut self, kind: u32, bytes: &[u8]) -> Result<u64, StoreError> {
+        self.pack(Some(bytes))?;
+        let at = self.segment.append(&self.disk, kind, 0, 0, bytes.len(), &self.packed)?;
         Ok(u64::from(at.offset))
     }
 }

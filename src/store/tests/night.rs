@@ -379,6 +379,7 @@ fn settled(
         deadline: None,
         tags: vec![("app".into(), "x".into())],
         input: None,
+        copied: None,
     }
 }
 

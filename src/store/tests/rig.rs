@@ -161,6 +161,7 @@ pub(super) fn job(name: &str, n_items: ItemIndex) -> Job {
         n_items,
         classes: vec![cheap, urgent],
         class_of: (0..n_items).map(|item| (item % 2) as u16).collect(),
+        copies: (n_items > 3).then_some((3, 1)).into_iter().collect(),
         options: JobOptions { max_cost, ..JobOptions::default() },
         source: Source { name: "jobs/reviews.jsonl".into(), bytes: 1 << 40, ..Source::default() },
         retry_of: None,

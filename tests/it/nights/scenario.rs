@@ -46,6 +46,8 @@ pub(super) struct Order {
     pub(super) own_options: Option<OwnOptions>,
     /// Queues hold a handful of items loaded, as for very long lines.
     pub(super) small_pages: bool,
+    /// Two of every seven items ask what the first of them asks.
+    pub(super) copies: bool,
     /// Submitted after so many steps.
     pub(super) after_steps: u32,
 }
@@ -108,6 +110,7 @@ impl Scenario {
             second_class: None,
             own_options: None,
             small_pages: false,
+            copies: false,
             after_steps: 0,
         };
         Scenario {
@@ -160,6 +163,7 @@ impl Order {
                 any_answer: chance.hit(0.5),
             }),
             small_pages: chance.hit(0.3),
+            copies: chance.hit(0.3),
             after_steps: if number > 0 && chance.hit(0.5) { chance.below(300) as u32 } else { 0 },
         }
     }

@@ -169,6 +169,10 @@ fn submission(number: usize, order: &Order, ladder: &Ladder) -> Submission {
         submitted_at: Timestamp::from_micros(EVENING.micros() + number as i64),
         n_items: order.items,
         class_of: if second.is_some() { (0..order.items).map(class_of).collect() } else { Vec::new() },
+        copies: (0..order.items)
+            .filter(|item| order.copies && item % 7 > 4)
+            .map(|item| (item, item / 7 * 7))
+            .collect(),
         classes: [own].into_iter().chain(second.clone()).collect(),
         options: order.options.clone(),
         source: Source {

@@ -115,6 +115,7 @@ impl World {
             deadline: None,
             tags: vec![("team".into(), "search".into())],
             input: None,
+            copied: None,
         };
         let ended = Ended {
             attempt,
@@ -178,6 +179,7 @@ pub(crate) fn job(id: &str, n_items: ItemIndex) -> Job {
         n_items,
         classes: vec![Class { ladder, deadline: Some(at(3_600)), ..Class::default() }],
         class_of: Vec::new(),
+        copies: Vec::new(),
         options: JobOptions { tags: [("team".into(), "search".into())].into(), ..JobOptions::default() },
         source: Source { name: "reviews.jsonl".into(), ..Source::default() },
         retry_of: None,
