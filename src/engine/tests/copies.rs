@@ -30,7 +30,10 @@ fn an_answer_goes_to_all_who_asked_and_costs_once() {
     assert_eq!(copies.iter().map(|(item, _)| *item).collect::<Vec<_>>(), [2, 3]);
     for (_, copy) in copies {
         assert_eq!(copy.copied.as_ref().unwrap().text.as_deref(), Some("good"));
-        assert_eq!((copy.status, copy.valid, copy.totals.cost.pico()), (ItemStatus::Succeeded, Some(true), 0));
+        assert_eq!(
+            (copy.status, copy.valid, copy.totals.cost.pico()),
+            (ItemStatus::Succeeded, Some(true), 0)
+        );
         assert!(copy.totals.list_cost.pico() > 0, "what it would have cost is shown");
     }
     bench.answer("good");
