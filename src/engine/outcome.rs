@@ -178,7 +178,9 @@ impl Engine {
             Next::Held(_) | Next::Settled(_) => None,
         };
         let ended = ended_record(flight, ending, status, error, escalation, bill, totals, next, now);
+        let reservation = self.ledger.globals.budgets.reservation(attempt).cloned();
         self.record(Record::Ended(Box::new(ended)));
+        self.settled_money(&job, reservation);
         let delay = match then {
             Then::Retry => Some(backoff(attempt, totals.attempts)),
             _ => None,

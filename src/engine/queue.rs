@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
+use super::budgets::TagLists;
 use crate::check::Rule;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job};
@@ -31,6 +32,8 @@ pub(super) struct JobQueue {
     pub job: Arc<Job>,
     /// Its own check, compiled; an item may bring another.
     pub rule: Option<Arc<Rule>>,
+    /// Tags of its items, whose money counts in the budgets of these tags.
+    pub tags: TagLists,
     /// One queue for each class and step that has seen an item.
     pub steps: BTreeMap<(u16, u8), StepQueue>,
     /// Attempts a former process left open: their outcome is unknown.
@@ -84,6 +87,7 @@ impl JobQueue {
         let average = (job.source.bytes / u64::from(job.n_items.max(1))).max(1);
         let page = (READ_AHEAD_BYTES / average).clamp(4, READ_AHEAD_ITEMS as u64) as usize;
         let mut queue = JobQueue {
+            tags: TagLists::new(&job.options.tags),
             job,
             rule,
             steps: BTreeMap::new(),

@@ -160,6 +160,8 @@ pub(crate) fn started(job: &Job, attempt: AttemptId, item: ItemIndex) -> Started
         route: "deepseek/deepseek-flash".into(),
         worst_case: Usd::from_pico(1_000_000_000),
         at: at(1),
+        day: Day::default(),
+        tags: [].into(),
     }
 }
 
