@@ -158,13 +158,13 @@ fn a_threshold_is_told_once_until_there_is_more_room() {
         alerts.into_iter().map(|alert| alert.percent).collect::<Vec<_>>()
     };
     reserve(&mut budgets, 1, "$9", TODAY, &[]);
-    assert_eq!(told(&mut budgets), []);
+    assert!(told(&mut budgets).is_empty());
     budgets.settle(AttemptId(1), usd("$8"), Usd::ZERO);
     assert_eq!(told(&mut budgets), [50, 80]);
-    assert_eq!(told(&mut budgets), []);
+    assert!(told(&mut budgets).is_empty());
     // Room enough that four fifths are not used up any more.
     budgets.set_limits(Limits { process: caps("$11", "", ""), ..Limits::default() });
-    assert_eq!(told(&mut budgets), []);
+    assert!(told(&mut budgets).is_empty());
     reserve(&mut budgets, 2, "$3", TODAY, &[]);
     budgets.settle(AttemptId(2), usd("$1"), usd("$3"));
     assert_eq!(told(&mut budgets), [80, 100]);
