@@ -5,3 +5,4 @@ mod budgets;
 mod ladders;
 mod orders;
 mod routes;
+mod spending;

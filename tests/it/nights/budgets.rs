@@ -10,11 +10,11 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use overnight::clock::Timestamp;
 use overnight::engine::{Event, Notice};
-use overnight::job::AttemptId;
+use overnight::job::{AttemptId, ItemIndex};
 use overnight::ledger::{Budgets, Caps, Day, Limits, Period, Scope, Zone};
 use overnight::money::Usd;
 use overnight::provider::simulated::{Fault, Line};
-use overnight::record::Started;
+use overnight::view::Waiting;
 
 use super::chance::Chance;
 use super::invariants::attempt;
@@ -124,8 +124,7 @@ impl Purse {
     /// Returns whether it was a budget, not the cap of a job.
     pub(super) fn help(&mut self, world: &mut World, until: Option<Timestamp>) -> bool {
         let Some(limits) = self.known.clone().filter(|limits| !limits.is_none()) else { return false };
-        let soon = until.is_some_and(|at| at.since(world.night.now()) < 2 * super::A_DAY);
-        if soon && self.renewals < MOST_RENEWALS {
+        if is_soon(world, until) && self.renewals < MOST_RENEWALS {
             self.renewals += 1;
             self.stopped += 1;
             return true;
@@ -133,6 +132,18 @@ impl Purse {
         self.stopped += u64::from(until.is_some());
         world.set_limits(Limits { zone: limits.zone, ..Limits::default() });
         false
+    }
+
+    /// A night is not to wait for many midnights.
+    pub(super) fn hurry(&mut self, world: &mut World) {
+        if world.limits.is_none() || world.night.engine.in_flight() > 0 {
+            return;
+        }
+        let views = world.night.engine.views(world.night.now());
+        let stuck = views.iter().find(|view| view.waiting.contains_key(&Waiting::Budget));
+        if let Some(until) = stuck.and_then(|view| view.waiting_until) {
+            self.help(world, Some(until));
+        }
     }
 
     /// When all is over: every account is what its attempts cost.
@@ -144,9 +155,9 @@ impl Purse {
         let mut periods = BTreeSet::new();
         for submission in &world.jobs {
             for row in world.night.rows.committed(&submission.job.id).attempts {
-                let started = &world.night.rows.started[&row.attempt];
-                periods.extend(periods_of(started));
-                for key in keys(submission, started, zone) {
+                // It was queued when its money was promised.
+                periods.extend(periods_of(row.queued_at, zone));
+                for key in keys(submission, row.item, row.queued_at, zone) {
                     let (spent, at_risk) = expected.entry(key).or_default();
                     *spent += if row.at_risk == Usd::ZERO { row.cost } else { Usd::ZERO };
                     *at_risk += row.at_risk;
@@ -197,16 +208,16 @@ impl Purse {
         let first = self.known.is_none();
         self.changed |= !first;
         let tags = limits.tags.iter().map(|(tag, caps)| (Scope::Tag(tag.clone()), *caps));
-        for (scope, caps) in [(Scope::Process, limits.process)].into_iter().chain(tags) {
-            for (period, limit) in [("day", caps.day), ("month", caps.month), ("total", caps.total)] {
-                let key = (scope.clone(), period);
-                match (limit, self.most.get_mut(&key)) {
-                    (Some(limit), None) if first => drop(self.most.insert(key, limit)),
-                    (Some(limit), Some(most)) => *most = limit.max(*most),
-                    (Some(_), None) => {}
-                    (None, _) => drop(self.most.remove(&key)),
-                }
-            }
+        let scopes = [(Scope::Process, limits.process)].into_iter().chain(tags);
+        let limited = scopes.flat_map(|(scope, caps)| {
+            let caps = [("day", caps.day), ("month", caps.month), ("total", caps.total)];
+            caps.map(|(period, limit)| Some(((scope.clone(), period), limit?)))
+        });
+        let before = std::mem::take(&mut self.most);
+        for (key, limit) in limited.flatten() {
+            // What was unlimited for a while may have cost anything.
+            let most = if first { Some(limit) } else { before.get(&key).map(|&most| most.max(limit)) };
+            self.most.extend(most.map(|most| (key, most)));
         }
         self.known = Some(limits.clone());
     }
@@ -220,7 +231,7 @@ impl Purse {
         if line.fault == Some(Fault::ServerErrorBilled) {
             return;
         }
-        for key in keys(submission, started, zone) {
+        for key in keys(submission, started.item, started.at, zone) {
             let sum = self.billed.entry(key.clone()).or_default();
             *sum += line.billed;
             let (scope, of) = key;
@@ -236,14 +247,18 @@ impl Purse {
     }
 }
 
+fn is_soon(world: &World, until: Option<Timestamp>) -> bool {
+    until.is_some_and(|at| at.since(world.night.now()) < 2 * super::A_DAY)
+}
+
 /// Whose money a request is and in which time, by its job, its item and the calendar.
-fn keys(submission: &Submission, started: &Started, zone: Tz) -> Vec<(Scope, String)> {
+fn keys(submission: &Submission, item: ItemIndex, at: Timestamp, zone: Tz) -> Vec<(Scope, String)> {
     let mut tags = submission.job.options.tags.clone();
-    if let Some(own) = &submission.items[started.item as usize].options {
+    if let Some(own) = &submission.items[item as usize].options {
         tags.extend(own.tags.clone());
     }
     let tags = tags.iter().map(|(key, value)| Scope::Tag(format!("{key}={value}").into()));
-    let local = started.at.utc().with_timezone(&zone);
+    let local = at.utc().with_timezone(&zone);
     let periods = [local.format("%Y-%m-%d"), local.format("%Y-%m")].map(|date| date.to_string());
     let periods = || periods.iter().cloned().chain(["total".to_owned()]);
     [Scope::Process]
@@ -253,8 +268,9 @@ fn keys(submission: &Submission, started: &Started, zone: Tz) -> Vec<(Scope, Str
         .collect()
 }
 
-fn periods_of(started: &Started) -> [Period; 3] {
-    [Period::Day(started.day), Period::Month(started.day.month()), Period::Total]
+fn periods_of(at: Timestamp, zone: Tz) -> [Period; 3] {
+    let day = Day::of(at, zone);
+    [Period::Day(day), Period::Month(day.month()), Period::Total]
 }
 
 impl World {

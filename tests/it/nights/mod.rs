@@ -159,6 +159,12 @@ fn misfortune(
     world.submit_due(step)?;
     world.night.step()?;
     witness.look(world);
+    if let Some(at) = world.night.cut_at.take() {
+        witness.purse.hurry(world);
+        world.night.cut_at = Some(at.max(world.night.writes + 1));
+    } else {
+        witness.purse.hurry(world);
+    }
     if *commands_left > 0 && chance.hit(f64::from(scenario.commands) * 0.01) {
         *commands_left -= 1;
         command(world, witness, chance)?;

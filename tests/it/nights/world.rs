@@ -11,7 +11,7 @@ use overnight::catalog::{Limits, PriceTable, PriceWindow, Route};
 use overnight::check::Check;
 use overnight::clock::Timestamp;
 use overnight::job::{Body, Class, Item, ItemOptions, Job, JobId, Ladder, Needs, Source, Wire};
-use overnight::ledger::Limits;
+use overnight::ledger;
 use overnight::money::Price;
 use overnight::provider::simulated::{self, Config, Faults, Model, Simulated};
 use overnight::rehearse::night::{Night, PowerCut};
@@ -29,7 +29,7 @@ pub(super) struct World {
     pub(super) on_hold: bool,
     pub(super) rpm: Option<u64>,
     /// The budgets of its config.
-    pub(super) limits: Option<Limits>,
+    pub(super) limits: Option<ledger::Limits>,
     pub(super) begins: Timestamp,
 }
 

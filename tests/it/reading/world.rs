@@ -9,6 +9,7 @@ use overnight::clock::Timestamp;
 use overnight::job::{
     AttemptId, Body, Class, Item, ItemIndex, Job, JobId, JobOptions, Ladder, Needs, Source, Wire,
 };
+use overnight::ledger::Day;
 use overnight::money::{Usage, Usd};
 use overnight::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled, Started};
 use overnight::results::folder::Folder;
