@@ -42,6 +42,7 @@
 //! S  live       the live driver                 P  rehearse   the virtual one
 //! S  simulate   the simulated provider over HTTP
 //! S  config     overnight.toml → settings       S  control    the local socket
+//! S  webhook    alerts, signed
 //! S  cli        one file a verb
 //! ```
 //!
@@ -79,3 +80,4 @@ pub mod results;
 pub mod simulate;
 pub mod store;
 pub mod view;
+pub mod webhook;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::{AttemptStatus, CostBasis, ErrorCode, ItemStatus};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, ItemIndex, JobId, Wire};
-use crate::ledger::{Globals, JobLedger};
+use crate::ledger::{Alert, Day, Globals, JobLedger, Limits, Tags};
 use crate::money::{Usage, Usd};
 
 /// The number of this format; a store with a higher one is not opened.
@@ -45,6 +45,10 @@ pub enum Record {
     },
     /// First record of every segment but the first: all that came before, added up.
     Snapshot(Box<Snapshot>),
+    /// Other budgets are in force from here on.
+    Limits(Box<Limits>),
+    /// A person was told how far a budget is used up.
+    Alerted(Box<Alert>),
 }
 
 /// An attempt is about to be sent.
@@ -64,6 +68,10 @@ pub struct Started {
     pub worst_case: Usd,
     /// When it was decided.
     pub at: Timestamp,
+    /// The day in whose budgets it counts, whenever it is sent and ends.
+    pub day: Day,
+    /// The tags in whose budgets it counts, the item's and its job's.
+    pub tags: Tags,
 }
 
 /// Everything an attempt's row says.

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::job::{Job, JobId};
-use crate::ledger::{Counts, JobLedger};
+use crate::ledger::{Budgets, Counts, Day, JobLedger, Period, Scope, Sums};
+use crate::money::Usd;
 
 /// Why pending items are not being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub enum Waiting {
     Capacity,
     /// The pause after a failed attempt.
     Backoff,
-    /// The job's cap is reserved to the last cent.
+    /// What is left of a budget does not cover the next request.
     Budget,
     /// The user paused the job.
     Paused,
@@ -188,5 +189,53 @@ impl JobView {
             routes: routes.collect(),
             retry_of: job.retry_of.clone(),
         }
+    }
+}
+
+/// Where one budget stands in its present period.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetView {
+    /// `process`, or the tag as `key=value`.
+    pub scope: String,
+    /// `day`, `month` or `total`.
+    pub period: String,
+    /// Which: `2026-11-21`, `2026-11` or `total`.
+    pub of: String,
+    /// The budget; `None` where this is only counted, USD.
+    pub limit_usd: Option<f64>,
+    /// Known bills, USD.
+    pub spent_usd: f64,
+    /// The same in pico-dollars.
+    pub spent_pico_usd: i128,
+    /// Worst case of attempts in flight, USD.
+    pub reserved_usd: f64,
+    /// Worst case of attempts whose bill is not known, USD.
+    pub at_risk_usd: f64,
+    /// What another request may cost at most, USD.
+    pub left_usd: Option<f64>,
+    /// When its next period begins.
+    pub renews_at: Option<Timestamp>,
+    /// The zone of its days.
+    pub zone: String,
+}
+
+impl BudgetView {
+    /// Every budget of this day, the process's first.
+    pub fn all(budgets: &Budgets, day: Day) -> Vec<BudgetView> {
+        let zone = budgets.limits().zone;
+        let view = |(scope, period, limit, sums): (Scope, Period, Option<Usd>, Sums)| BudgetView {
+            scope: scope.to_string(),
+            period: period.as_str().to_owned(),
+            of: period.to_string(),
+            limit_usd: limit.map(Usd::as_f64),
+            spent_usd: sums.spent.as_f64(),
+            spent_pico_usd: sums.spent.pico(),
+            reserved_usd: sums.reserved.as_f64(),
+            at_risk_usd: sums.at_risk.as_f64(),
+            left_usd: limit.map(|limit| limit.saturating_sub(sums.committed()).as_f64()),
+            renews_at: period.renews(zone),
+            zone: zone.0.name().to_owned(),
+        };
+        budgets.all(day).into_iter().map(view).collect()
     }
 }

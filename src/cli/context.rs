@@ -133,11 +133,14 @@ impl Context {
 
 /// A document as `--json` prints it.
 pub fn document<T: Serialize + ?Sized>(verb: &str, key: &str, data: &T) -> Result<String, CliError> {
-    let mut document = serde_json::Map::new();
-    document.insert("schema".to_owned(), json!(format!("overnight.{verb}/1")));
-    let data = serde_json::to_value(data).map_err(anyhow::Error::from)?;
-    document.insert(key.to_owned(), data);
-    Ok(format!("{}\n", serde_json::Value::Object(document)))
+    document_of(verb, &BTreeMap::from([(key, data)]))
+}
+
+/// A document whose parts are the fields of `data`.
+pub fn document_of(verb: &str, data: &impl Serialize) -> Result<String, CliError> {
+    let mut document = serde_json::to_value(data).map_err(anyhow::Error::from)?;
+    document["schema"] = json!(format!("overnight.{verb}/1"));
+    Ok(format!("{document}\n"))
 }
 
 /// Reads the config as flags, environment and file give it.

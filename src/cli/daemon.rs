@@ -11,6 +11,7 @@ use super::session::Session;
 use super::work::{Worked, work};
 use crate::clock;
 use crate::live::{Ended, Show, Until};
+use crate::view::Waiting;
 
 /// Works until a signal, a time, or until nothing is left to do.
 pub fn run(args: &DaemonArgs, context: &Context) -> Result<Exit, CliError> {
@@ -40,12 +41,9 @@ pub fn run(args: &DaemonArgs, context: &Context) -> Result<Exit, CliError> {
     match worked {
         Worked::Ended(Ended::Blocked(job, waiting, words)) => {
             tracing::warn!(%job, waiting = waiting.as_str(), "{words}");
-            Err(CliError::new(
-                "blocked",
-                Exit::SomeFailed,
-                format!("{job} cannot go on without you: {words}"),
-            )
-            .hint(format!("nothing is lost; look at it: overnight status {job}")))
+            let exit = if waiting == Waiting::Budget { Exit::MaxCost } else { Exit::SomeFailed };
+            Err(CliError::new("blocked", exit, format!("{job} cannot go on without you: {words}"))
+                .hint(format!("nothing is lost; look at it: overnight status {job}")))
         }
         _ => {
             tracing::info!("stopped, everything is saved");

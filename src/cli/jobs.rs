@@ -9,12 +9,15 @@ use super::exit::Exit;
 use crate::control::{Client, ControlError, RefusedCode};
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::JobView;
+use crate::view::{BudgetView, JobView};
 
 /// What commands ask of the state.
 pub trait Jobs {
     /// Every job, oldest first.
     fn views(&mut self) -> Result<Vec<JobView>, CliError>;
+
+    /// Where every budget stands.
+    fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError>;
 
     /// Changes a job, durably, and says what it is like afterwards.
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError>;
@@ -32,6 +35,10 @@ impl<J: Jobs + ?Sized> Jobs for Box<J> {
         (**self).views()
     }
 
+    fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError> {
+        (**self).budgets()
+    }
+
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {
         (**self).change(job, change)
     }
@@ -41,6 +48,10 @@ impl<J: Jobs + ?Sized> Jobs for Box<J> {
 impl Jobs for Client {
     fn views(&mut self) -> Result<Vec<JobView>, CliError> {
         Ok(Client::views(self)?)
+    }
+
+    fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError> {
+        Ok(Client::budgets(self)?)
     }
 
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {

@@ -214,7 +214,11 @@ fn over(worked: &Worked, views: &[JobView], context: &Context) -> Result<Exit, C
             );
             Ok(Exit::Interrupted)
         }
-        (Worked::Ended(Ended::Blocked(job, waiting, words)), _) => Err(blocked(job, *waiting, words)),
+        (Worked::Ended(Ended::Blocked(job, waiting, words)), _) => {
+            let view = views.iter().find(|view| view.job_id == *job);
+            let renews = view.and_then(|view| view.waiting_until);
+            Err(blocked(job, *waiting, words, renews.map(|at| context.setting().moment(at))))
+        }
         (Worked::Ended(Ended::Stopped), Some(view)) => {
             hint(context, "told to stop; go on with", &format!("overnight run --resume {}", view.job_id));
             Ok(Exit::Interrupted)
@@ -249,13 +253,21 @@ fn file_name(name: &str) -> String {
     name.chars().take(64).map(plain).collect()
 }
 
-fn blocked(job: &JobId, waiting: Waiting, words: &str) -> CliError {
+fn blocked(job: &JobId, waiting: Waiting, words: &str, renews: Option<String>) -> CliError {
     let (code, exit, hint) = match waiting {
-        Waiting::Budget => (
-            "max_cost",
-            Exit::MaxCost,
-            format!("raise its cap to go on: overnight run --resume {job} --max-cost '$…'"),
-        ),
+        Waiting::Budget => {
+            let next = match renews {
+                Some(at) => format!(
+                    "what is done is kept; the budget renews at {at}: then, or with a larger [budget], \
+                     overnight run --resume {job} goes on (overnight daemon does by itself)"
+                ),
+                None if words.ends_with(job.as_str()) => {
+                    format!("raise its cap to go on: overnight run --resume {job} --max-cost '$…'")
+                }
+                None => format!("raise it in [budget.tags] to go on: overnight run --resume {job}"),
+            };
+            ("max_cost", Exit::MaxCost, next)
+        }
         Waiting::NoRoute => (
             "no_route",
             Exit::NoRoute,

@@ -14,7 +14,7 @@ use crate::clock::{self, Timestamp};
 use crate::config::Config;
 use crate::control::{Client, ControlError, RefusedCode};
 use crate::job::{Job, JobId};
-use crate::ledger::Ledger;
+use crate::ledger::{Budgets, Day, Ledger, Limits};
 use crate::record::{JobChange, Record};
 use crate::results::describe::PriceCatalog;
 use crate::results::folder::Folder;
@@ -22,7 +22,7 @@ use crate::results::parts::{Parts, Settings};
 use crate::results::read;
 use crate::store::files::FileStore;
 use crate::store::{FinalStates, Store, StoreError};
-use crate::view::{JobView, Waiting};
+use crate::view::{BudgetView, JobView, Waiting};
 
 /// How often a command looks again at a store that another command has open for a moment.
 const LOOKS: u32 = 30;
@@ -62,7 +62,7 @@ impl Hold {
         if !context.state_dir()?.join("journal").exists() {
             return Ok(match context.owner()? {
                 Some(client) => Box::new(client),
-                None => Box::new(Nothing),
+                None => Box::new(Nothing(limits_of(context.config()?))),
             });
         }
         Ok(match Hold::take(context)? {
@@ -84,12 +84,16 @@ impl Hold {
     }
 }
 
-/// A store that was never used.
-struct Nothing;
+/// A store that was never used, and the budgets that will hold there.
+struct Nothing(Limits);
 
 impl Jobs for Nothing {
     fn views(&mut self) -> Result<Vec<JobView>, CliError> {
         Ok(Vec::new())
+    }
+
+    fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError> {
+        Ok(standing(&Budgets::default(), &self.0))
     }
 
     fn change(&mut self, job: &JobId, _: &JobChange) -> Result<JobView, CliError> {
@@ -103,6 +107,8 @@ pub struct Session {
     pub store: FileStore,
     /// Every job and how far it is.
     pub ledger: Ledger,
+    /// The budgets of the config.
+    pub limits: Limits,
 }
 
 impl Session {
@@ -111,7 +117,7 @@ impl Session {
         let config = context.config()?;
         let mut store = FileStore::open(&config.state_dir, &config.results.dir, final_states)?;
         let ledger = store.recover()?;
-        Ok(Session { store, ledger })
+        Ok(Session { store, ledger, limits: limits_of(config) })
     }
 
     /// A job by its id.
@@ -138,6 +144,10 @@ impl Jobs for Session {
         Ok(views)
     }
 
+    fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError> {
+        Ok(standing(&self.ledger.globals.budgets, &self.limits))
+    }
+
     /// Writes the change down; the next process that works on the job acts on it.
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {
         let record = Record::Changed(job.clone(), change.clone());
@@ -146,6 +156,18 @@ impl Jobs for Session {
         self.ledger.apply(&record);
         self.view(job).ok_or_else(|| CliError::no_such_job(job.as_str()))
     }
+}
+
+/// The budgets of the config, in the zone it names or this machine's.
+fn limits_of(config: &Config) -> Limits {
+    config.budget.limits(super::zone::named())
+}
+
+/// Where budgets stand now if these limits are in force.
+fn standing(budgets: &Budgets, limits: &Limits) -> Vec<BudgetView> {
+    let mut budgets = budgets.clone();
+    budgets.set_limits(limits.clone());
+    BudgetView::all(&budgets, Day::of(clock::now(), limits.zone.0))
 }
 
 /// The results folder of the config.

@@ -1,7 +1,9 @@
 //! `overnight status`: all jobs in a table, or one job with the reasons it waits for.
 
+use serde::Serialize;
+
 use super::args::StatusArgs;
-use super::context::Context;
+use super::context::{self, Context};
 use super::error::CliError;
 use super::exit::Exit;
 use super::format::{self, count, percent};
@@ -9,7 +11,14 @@ use super::jobs::Jobs;
 use super::live;
 use super::style::{Align, Line, Paint, table};
 use super::words::{self, Setting};
-use crate::view::JobView;
+use crate::view::{BudgetView, JobView};
+
+/// With `--json`, everything at once.
+#[derive(Serialize)]
+struct Shown<'a> {
+    jobs: &'a [JobView],
+    budgets: &'a [BudgetView],
+}
 
 /// Prints the state of all jobs, or of one.
 pub fn run(args: &StatusArgs, context: &Context, jobs: &mut dyn Jobs) -> Result<Exit, CliError> {
@@ -20,8 +29,14 @@ pub fn run(args: &StatusArgs, context: &Context, jobs: &mut dyn Jobs) -> Result<
             context.document("status", "job", &view, || one(&view, &setting))?;
         }
         None => {
-            let views = jobs.views()?;
-            context.document("status", "jobs", &views, || many(&views, &setting))?;
+            let (views, budgets) = (jobs.views()?, jobs.budgets()?);
+            if context.globals.json {
+                let shown = Shown { jobs: &views, budgets: &budgets };
+                context.print(&context::document_of("status", &shown)?)?;
+            } else {
+                context.lines(&many(&views, &setting))?;
+                context.lines(&of_budgets(&budgets, &setting))?;
+            }
         }
     }
     Ok(Exit::Done)
@@ -59,6 +74,48 @@ fn row(view: &JobView, setting: &Setting) -> Vec<(Paint, String)> {
         (Paint::Plain, words::waiting_for(view)),
         (Paint::Plain, words::spent_of_cap(view)),
         words::deadline(view, setting),
+    ]
+}
+
+/// Every budget on a line; nothing where none is set.
+pub fn of_budgets(views: &[BudgetView], setting: &Setting) -> Vec<Line> {
+    let rows: Vec<Vec<(Paint, String)>> =
+        views.iter().filter_map(|view| Some(budget(view, view.limit_usd?, setting))).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let headings = [
+        ("BUDGET", Align::Left),
+        ("OF", Align::Left),
+        ("LIMIT", Align::Right),
+        ("SPENT", Align::Right),
+        ("RESERVED", Align::Right),
+        ("AT RISK", Align::Right),
+        ("LEFT", Align::Right),
+        ("RENEWS", Align::Left),
+    ];
+    let mut lines = vec![Line::new()];
+    lines.extend(table(&headings, &rows));
+    lines
+}
+
+fn budget(view: &BudgetView, limit: f64, setting: &Setting) -> Vec<(Paint, String)> {
+    let left = view.left_usd.unwrap_or(0.0);
+    let paint = match left / limit {
+        share if share > 0.2 => Paint::Plain,
+        share if share > 0.0 => Paint::Warn,
+        _ => Paint::Bad,
+    };
+    let renews = view.renews_at.map_or_else(|| "never".to_owned(), |at| setting.moment(at));
+    vec![
+        (Paint::Name, crate::escape::short(&view.scope, 32)),
+        (Paint::Plain, view.of.clone()),
+        (Paint::Plain, format::total(limit)),
+        (Paint::Plain, format::total(view.spent_usd)),
+        (Paint::Plain, format::total(view.reserved_usd)),
+        (Paint::Plain, format::total(view.at_risk_usd)),
+        (paint, format::total(left)),
+        (Paint::Plain, renews),
     ]
 }
 
@@ -164,6 +221,35 @@ mod tests {
         job_01kb3t02ya  embed    in_progress      0/400,000       0  window: opens 22:00 UTC  $0.00 / $8.00  Sat 06:00 UTC  at risk: needs 20h27m, has 19h27m
         job_01kb3v6m8d  reviews  in_progress  13,073/20,000      12  rate_limit               $2.73 / $5.00  18:00 UTC  on track
         ");
+    }
+
+    #[test]
+    fn budgets_in_the_middle_of_the_day() {
+        let view = |scope: &str, of: &str, limit: Option<f64>, spent: f64, left: Option<f64>| BudgetView {
+            scope: scope.into(),
+            period: "day".into(),
+            of: of.into(),
+            limit_usd: limit,
+            spent_usd: spent,
+            spent_pico_usd: 0,
+            reserved_usd: 0.04,
+            at_risk_usd: 0.0,
+            left_usd: left,
+            renews_at: (of != "total").then(|| "2026-11-21T00:00:00Z".parse().unwrap()),
+            zone: "UTC".into(),
+        };
+        let views = [
+            view("process", "2026-11-20", Some(20.0), 16.2, Some(3.76)),
+            view("process", "2026-11", None, 161.0, None),
+            view("team=search", "total", Some(5.0), 4.98, Some(0.0)),
+        ];
+        insta::assert_snapshot!(shown(&of_budgets(&views, &setting())), @"
+
+        BUDGET       OF           LIMIT   SPENT  RESERVED  AT RISK   LEFT  RENEWS
+        process      2026-11-20  $20.00  $16.20     $0.04    $0.00  $3.76  Sat 00:00 UTC
+        team=search  total        $5.00   $4.98     $0.04    $0.00  $0.00  never
+        ");
+        assert!(of_budgets(&views[1..2], &setting()).is_empty());
     }
 
     #[test]

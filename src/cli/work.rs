@@ -22,6 +22,7 @@ use crate::control::{self, Asked, Listener};
 use crate::live::{self, Ended, LiveError, Setup, Show, Until};
 use crate::provider::client::client;
 use crate::provider::http::Providers;
+use crate::webhook::Webhook;
 
 /// Questions of other commands that may wait.
 const ASKED: usize = 64;
@@ -84,7 +85,11 @@ fn setup(session: Session, context: &Context) -> Result<Setup, CliError> {
     let http = client().map_err(CliError::usage)?;
     let providers = Providers::new(config.catalog.endpoints(), &http).map_err(CliError::usage)?;
     let catalog = config.catalog.clone();
+    let webhook = config.budget.webhook.as_ref();
+    let webhook = webhook.map(|webhook| Webhook::new(&webhook.url, webhook.secret.as_ref())).transpose();
     Ok(Setup {
+        limits: session.limits,
+        webhook: webhook.map_err(CliError::usage)?,
         routes: session::all_routes(config, &session.ledger),
         routes_for: Box::new(move |job| session::routes_of(&catalog, job, clock::now())),
         providers: Arc::new(providers),

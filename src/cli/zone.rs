@@ -6,6 +6,17 @@
 use std::fmt;
 
 use chrono::{FixedOffset, Local, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone};
+use chrono_tz::Tz;
+
+use crate::catalog::hours::parse_zone;
+
+/// The machine's zone by its name, as `TZ` or the system has it; UTC where neither names one we know.
+pub fn named() -> Tz {
+    let ours = std::env::var("TZ").ok();
+    let system = || iana_time_zone::get_timezone().ok();
+    let known = |name: String| parse_zone(name.trim_start_matches(':')).ok();
+    ours.and_then(known).or_else(|| system().and_then(known)).unwrap_or(Tz::UTC)
+}
 
 /// The machine's time zone.
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::Catalog;
 
+mod budget;
 pub mod duration;
 pub mod find;
 mod models;
@@ -27,8 +28,9 @@ mod show;
 mod source;
 mod template;
 
+pub use budget::{Budget, Webhook};
 pub use problem::{ConfigError, Origin, Problem};
-pub use sections::{Budget, Daemon, Defaults, Results};
+pub use sections::{Daemon, Defaults, Results};
 pub use show::{Setting, ShownConfig};
 pub use template::template;
 
@@ -55,7 +57,7 @@ pub struct Config {
     pub path: Option<PathBuf>,
     /// What jobs ask for where they say nothing.
     pub defaults: Defaults,
-    /// What the whole process may spend.
+    /// What may be spent, and who is told.
     pub budget: Budget,
     /// The daemon.
     pub daemon: Daemon,
@@ -96,7 +98,7 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
 
     let mut root = Section::root(&tree);
     let defaults = sections::defaults(&mut root.section("defaults", &mut log), &mut log);
-    let budget = sections::budget(&mut root.section("budget", &mut log), &mut log);
+    let budget = budget::budget(&mut root.section("budget", &mut log), inputs.env, &mut log);
     let daemon = sections::daemon(&mut root.section("daemon", &mut log), inputs.env, &mut log);
     let results = sections::results(&mut root.section("results", &mut log), &places, &mut log);
     let state_dir = sections::state(&mut root.section("state", &mut log), &places, &mut log);

@@ -1,17 +1,14 @@
-//! `[defaults]`, `[budget]`, `[daemon]`, `[results]` and `[state]`.
+//! `[defaults]`, `[daemon]`, `[results]` and `[state]`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-
-use chrono_tz::Tz;
 
 use super::Inputs;
 use super::reader::{self, Log, Parsed, Section};
 use super::secrets::{self, Reference};
 use super::source::{Node, Value};
 use crate::catalog::endpoint::Secret;
-use crate::catalog::hours::parse_zone;
 use crate::job::{Duplicates, JobOptions, OnUnknown, When};
 use crate::money::Usd;
 
@@ -38,17 +35,6 @@ pub struct Defaults {
     pub priority: i8,
     /// The rest; its check is [`None`].
     pub options: JobOptions,
-}
-
-/// What the whole process may spend.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Budget {
-    /// In one calendar day.
-    pub day: Option<Usd>,
-    /// In one calendar month.
-    pub month: Option<Usd>,
-    /// The zone of days and months; the machine's where absent.
-    pub tz: Option<Tz>,
 }
 
 /// The daemon.
@@ -129,17 +115,6 @@ const DUPLICATES: &[(&str, Duplicates)] =
 const WHEN: &[(&str, When)] =
     &[("cheapest", When::Cheapest), ("asap", When::Asap), ("off-peak", When::OffPeak)];
 const ON_UNKNOWN: &[(&str, OnUnknown)] = &[("resend", OnUnknown::Resend), ("hold", OnUnknown::Hold)];
-
-pub(super) fn budget(section: &mut Section<'_>, log: &mut Log) -> Budget {
-    let budget = Budget {
-        day: section.get("day", log, reader::money),
-        month: section.get("month", log, reader::money),
-        tz: section
-            .get("tz", log, |value| parse_zone(&reader::text(value)?).map_err(|error| error.to_string())),
-    };
-    section.finish(log);
-    budget
-}
 
 pub(super) fn daemon(section: &mut Section<'_>, env: &BTreeMap<String, String>, log: &mut Log) -> Daemon {
     let shown = "\"127.0.0.1:8787\"";

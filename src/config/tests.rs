@@ -55,12 +55,13 @@ fn nothing_written_is_a_config() {
 
 #[test]
 fn everything_can_be_written() {
-    let config = check_with(&uncommented(), &[("GATEWAY_TOKEN", "t"), ("OVERNIGHT_TOKEN", "t")], &[])
-        .unwrap_or_else(|error| panic!("{error}"));
+    let variables = ["GATEWAY_TOKEN", "OVERNIGHT_TOKEN", "OVERNIGHT_WEBHOOK_SECRET"].map(|name| (name, "t"));
+    let config = check_with(&uncommented(), &variables, &[]).unwrap_or_else(|error| panic!("{error}"));
     let options = &config.defaults.options;
     assert_eq!((options.max_cost, options.hold_above), (Some(usd("$5")), usd("$1")));
     assert_eq!(config.defaults.check, Some(serde_json::json!({ "json": true })));
     assert_eq!(config.budget.month, Some(usd("$300")));
+    assert_eq!(config.budget.tags["team=search"].day, Some(usd("$5")));
     assert_eq!(config.state_dir, Path::new("/var/lib/overnight"));
     assert_eq!(config.results.dir, Path::new("/conf/overnight-results"));
     let route = config.catalog.route("deepseek/deepseek-flash", now()).unwrap();
@@ -95,7 +96,7 @@ fn the_template_is_valid_and_names_every_key() {
     let places = sections::Places { base: Path::new("/srv/night"), inputs: &inputs };
     let mut root = Section::root(&tree);
     sections::defaults(&mut root.section("defaults", &mut log), &mut log);
-    sections::budget(&mut root.section("budget", &mut log), &mut log);
+    budget::budget(&mut root.section("budget", &mut log), &env, &mut log);
     sections::daemon(&mut root.section("daemon", &mut log), &env, &mut log);
     sections::results(&mut root.section("results", &mut log), &places, &mut log);
     sections::state(&mut root.section("state", &mut log), &places, &mut log);

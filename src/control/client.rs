@@ -11,7 +11,7 @@ use super::place::Place;
 use super::{Ask, Hello, MAX_RESPONSE, PROTOCOL, Refused, Request, Response};
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::JobView;
+use crate::view::{BudgetView, JobView};
 
 /// An owner that says nothing for so long does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -103,6 +103,15 @@ impl Client {
         self.ask_views(Request::Views)
     }
 
+    /// Where every budget stands.
+    pub fn budgets(&mut self) -> Result<Vec<BudgetView>, ControlError> {
+        match self.ask(Request::Budgets, self.patience)? {
+            Response::Budgets(views) => Ok(views),
+            Response::Done | Response::Views(_) => Err(self.not_ours("it answered without budgets")),
+            Response::Refused(refused) => Err(ControlError::Refused(refused)),
+        }
+    }
+
     /// One job.
     pub fn view(&mut self, job: JobId) -> Result<JobView, ControlError> {
         let views = self.ask_views(Request::View { job })?;
@@ -145,7 +154,7 @@ impl Client {
     fn ask_views(&mut self, request: Request) -> Result<Vec<JobView>, ControlError> {
         match self.ask(request, self.patience)? {
             Response::Views(views) => Ok(views),
-            Response::Done => Err(self.not_ours("it answered without jobs")),
+            Response::Done | Response::Budgets(_) => Err(self.not_ours("it answered without jobs")),
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
         }
     }
@@ -153,7 +162,9 @@ impl Client {
     fn ask_done(&mut self, request: Request) -> Result<(), ControlError> {
         match self.ask(request, self.patience.max(LONG_PATIENCE))? {
             Response::Done => Ok(()),
-            Response::Views(_) => Err(self.not_ours("it answered with jobs")),
+            Response::Views(_) | Response::Budgets(_) => {
+                Err(self.not_ours("it answered with something else"))
+            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
         }
     }
@@ -212,7 +223,9 @@ impl Iterator for Watch {
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.client.hear(self.client.patience) {
             Ok(Response::Views(views)) => Ok(views),
-            Ok(Response::Done) => Err(self.client.not_ours("it answered without jobs")),
+            Ok(Response::Done | Response::Budgets(_)) => {
+                Err(self.client.not_ours("it answered without jobs"))
+            }
             Ok(Response::Refused(refused)) => Err(ControlError::Refused(refused)),
             Err(error) => Err(error),
         })

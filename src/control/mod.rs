@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::JobView;
+use crate::view::{BudgetView, JobView};
 
 mod client;
 mod place;
@@ -100,6 +100,8 @@ pub enum Request {
         /// Which.
         job: JobId,
     },
+    /// Where every budget stands.
+    Budgets,
     /// Read the config again.
     Reload,
     /// Stop as on SIGTERM.
@@ -114,7 +116,7 @@ impl Request {
             | Request::Change { job, .. }
             | Request::Adopt { job }
             | Request::Flush { job } => Some(job),
-            Request::Views | Request::Reload | Request::Stop => None,
+            Request::Views | Request::Budgets | Request::Reload | Request::Stop => None,
         }
     }
 
@@ -130,6 +132,8 @@ impl Request {
 pub enum Response {
     /// To [`Request::Views`] and [`Request::View`].
     Views(Vec<JobView>),
+    /// To [`Request::Budgets`].
+    Budgets(Vec<BudgetView>),
     /// It is done, and durable.
     Done,
     /// It is not done, and why.

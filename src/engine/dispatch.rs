@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budgets::{Short, item_cap};
 use super::flight::{Flight, Stage};
 use super::queue::Parked;
 use super::{Call, Effect, Engine};
@@ -15,7 +16,7 @@ use crate::attempt::{ErrorCode, ItemStatus};
 use crate::catalog::Route;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, Job, JobId};
-use crate::ledger::JobLedger;
+use crate::ledger::{Full, Scope, Tags};
 use crate::money::Usd;
 use crate::plan::price;
 use crate::plan::route::{Choice, Circumstances, Kind, choose};
@@ -33,6 +34,7 @@ const ASSUMED_PACE: f64 = 300.0;
 enum Admission {
     Start(Arc<Route>, Usd),
     Park(Parked),
+    OutOfMoney(Box<Full>),
     Up,
     End(ErrorCode, String),
 }
@@ -42,25 +44,44 @@ enum Admission {
 #[derive(Default)]
 struct Waits {
     reason: Option<Parked>,
-    kinds: Vec<Kind>,
+    /// Kinds of items that wait, and whether a budget limits them.
+    kinds: Vec<(Kind, bool)>,
+    /// Tags whose budget is full.
+    tags: Vec<Arc<str>>,
 }
 
 impl Waits {
-    fn holds(&self, item: &Item, routes: &[Arc<Route>]) -> bool {
-        !self.kinds.is_empty() && self.kinds.contains(&Kind::of(item, routes))
+    fn holds(&self, item: &Item, routes: &[Arc<Route>], (tags, limited): (&Tags, bool)) -> bool {
+        let has_kind = || self.kinds.contains(&(Kind::of(item, routes), limited));
+        let has_tag = || tags.iter().any(|tag| self.tags.contains(tag));
+        (!self.kinds.is_empty() && has_kind()) || (!self.tags.is_empty() && has_tag())
     }
 
     /// Adds a reason to wait. Returns whether items of another kind may still start.
-    fn add(&mut self, parked: Parked, item: &Item, routes: &[Arc<Route>]) -> bool {
-        let only_its_kind = !matches!(parked.waiting, Waiting::RateLimit | Waiting::Budget);
+    fn add(&mut self, parked: Parked, item: &Item, routes: &[Arc<Route>], limited: bool) -> bool {
+        let only_its_kind = parked.waiting != Waiting::RateLimit;
+        self.because(parked);
+        if only_its_kind {
+            self.kinds.push((Kind::of(item, routes), limited));
+        }
+        only_its_kind
+    }
+
+    /// A budget is full. Returns whether items that do not touch it may still start.
+    fn add_budget(&mut self, parked: Parked, scope: &Scope) -> bool {
+        self.because(parked);
+        match scope {
+            Scope::Tag(tag) => self.tags.push(tag.clone()),
+            Scope::Process | Scope::Job(_) => return false,
+        }
+        true
+    }
+
+    fn because(&mut self, parked: Parked) {
         match &mut self.reason {
             None => self.reason = Some(parked),
             Some(first) => first.until = [first.until, parked.until].into_iter().flatten().min(),
         }
-        if only_its_kind {
-            self.kinds.push(Kind::of(item, routes));
-        }
-        only_its_kind
     }
 }
 
@@ -147,17 +168,26 @@ impl Engine {
         let (mut at, mut moved_up) = (0, false);
         let mut waiting = Waits::default();
         while let Some(item) = self.queues[id].steps[&key].ready.get(at).cloned() {
-            if waiting.holds(&item, &routes) {
+            let tags = self.queues.get_mut(id).expect("listed by order").tags.of(&item);
+            let limited = self.ledger.globals.budgets.is_limited(&tags);
+            if waiting.holds(&item, &routes, (&tags, limited)) {
                 at += 1;
                 continue;
             }
-            match self.admit(job, &item, key.1, &routes, deadline) {
+            match self.admit(job, &item, key.1, &routes, deadline, (&tags, limited)) {
                 Admission::Start(route, worst_case) => {
                     self.take_out(id, key, at);
-                    self.launch(job, item, key.1, route, worst_case);
+                    self.launch(job, item, key.1, route, worst_case, tags);
                 }
                 Admission::Park(parked) => {
-                    if !waiting.add(parked, &item, &routes) {
+                    if !waiting.add(parked, &item, &routes, limited) {
+                        break;
+                    }
+                    at += 1;
+                }
+                Admission::OutOfMoney(full) => {
+                    let parked = self.out_of_money(&full);
+                    if !waiting.add_budget(parked, &full.scope) {
                         break;
                     }
                     at += 1;
@@ -226,22 +256,28 @@ impl Engine {
         step: u8,
         routes: &[Arc<Route>],
         (urgent, wait_until): (bool, Timestamp),
+        (tags, limited): (&Tags, bool),
     ) -> Admission {
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
-        let cap = state.cap(job);
-        let item_cap = item.options.as_ref().and_then(|options| options.max_cost);
         let given = Circumstances {
             now: self.now,
             when: job.options.when,
             urgent,
             wait_until,
             allow_unpriced: job.options.allow_unpriced,
-            capped: cap.is_some() || item_cap.is_some(),
+            capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
             door: &|route| self.lanes.door(route, self.now),
         };
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         match choose(routes, item, &given) {
-            Choice::Send(route) => self.afford(job, state, item, route, cap, item_cap),
+            Choice::Send(route) => {
+                let worst_case = price::worst_case(&route, item).unwrap_or(Usd::ZERO);
+                match self.afford(job, state, item, tags, worst_case) {
+                    Ok(()) => Admission::Start(route, worst_case),
+                    Err(Short::Item(why)) => Admission::End(ErrorCode::MaxCost, why),
+                    Err(Short::Budget(full)) => Admission::OutOfMoney(full),
+                }
+            }
             // With the deadline near, an item does not wait for a step that takes nothing.
             Choice::Wait(Waiting::NoRoute | Waiting::Capacity, _) if urgent && !last => Admission::Up,
             Choice::Wait(waiting, until) => {
@@ -261,38 +297,16 @@ impl Engine {
         }
     }
 
-    /// A request starts only if what is spent, reserved and its own worst case fit every cap.
-    fn afford(
-        &self,
-        job: &Job,
-        state: &JobLedger,
-        item: &Item,
-        route: Arc<Route>,
-        cap: Option<Usd>,
-        item_cap: Option<Usd>,
-    ) -> Admission {
-        let worst_case = price::worst_case(&route, item).unwrap_or(Usd::ZERO);
-        if let Some(item_cap) = item_cap {
-            let committed = state.partial.get(&item.index).map_or(Usd::ZERO, |partial| partial.committed);
-            if committed + worst_case > item_cap {
-                let why =
-                    format!("the next attempt may cost {worst_case}, over the item's cap of {item_cap}");
-                return Admission::End(ErrorCode::MaxCost, why);
-            }
-        }
-        match cap {
-            Some(cap) if state.committed() + worst_case > cap => {
-                let left = cap.saturating_sub(state.committed());
-                let words =
-                    format!("{left} left of {cap}, the next request may cost {worst_case}; job {}", job.id);
-                Admission::Park(Parked { waiting: Waiting::Budget, until: None, words: Some(words) })
-            }
-            _ => Admission::Start(route, worst_case),
-        }
-    }
-
     /// Writes the intent down. The request leaves when the disk has it.
-    fn launch(&mut self, job: &Arc<Job>, item: Arc<Item>, step: u8, route: Arc<Route>, worst_case: Usd) {
+    fn launch(
+        &mut self,
+        job: &Arc<Job>,
+        item: Arc<Item>,
+        step: u8,
+        route: Arc<Route>,
+        worst_case: Usd,
+        tags: Tags,
+    ) {
         let now = self.now;
         let attempt = AttemptId(self.ledger.globals.next_attempt.max(1));
         let lane = self.lanes.find(&route.name).expect("chosen among the lanes");
@@ -309,6 +323,8 @@ impl Engine {
             route: route.name.clone(),
             worst_case,
             at: now,
+            day: self.today.day(),
+            tags,
         }));
         self.recording.push_back((self.ledger.globals.seq, attempt));
         let call = Call { attempt, job: job.id.clone(), route, item };

@@ -33,9 +33,10 @@ use crate::catalog::Route;
 use crate::check::{Rule, Verdict};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job, JobId};
-use crate::ledger::{JobLedger, Ledger};
+use crate::ledger::{Alert, JobLedger, Ledger, Limits, Today};
 use crate::record::{Checkpoint, JobChange, PartCommitted, Record, Seq};
 
+mod budgets;
 mod copies;
 mod decide;
 mod dispatch;
@@ -82,6 +83,8 @@ pub enum Event {
     Command(JobId, JobChange),
     /// Nothing may be sent (`true`) because the disk is full or the process stops, or it may again.
     Hold(bool),
+    /// The budgets of the config; those in force stay until others are given, across restarts.
+    Budgets(Box<Limits>),
     /// Time has passed, or a batch of events was handled: start what can be started.
     Tick,
 }
@@ -136,11 +139,15 @@ pub enum Notice {
     CircuitClosed(Arc<str>),
     /// The clock was set back by this much; windows and pauses were worked out anew.
     ClockSetBack(Duration),
+    /// A budget is used up so far.
+    Budget(Alert),
 }
 
 /// Everything that is decided.
 pub struct Engine {
     now: Timestamp,
+    /// The day in whose budgets money counts now.
+    today: Today,
     ledger: Ledger,
     lanes: Lanes,
     queues: BTreeMap<JobId, JobQueue>,
@@ -159,8 +166,10 @@ impl Engine {
     /// as their items are read.
     pub fn new(routes: Vec<Arc<Route>>, ledger: Ledger, now: Timestamp) -> Engine {
         let checkpoint_seq = ledger.globals.seq;
+        let today = Today::at(now, ledger.globals.budgets.limits().zone.0);
         let mut engine = Engine {
             now,
+            today,
             ledger,
             lanes: Lanes::new(routes, now),
             queues: BTreeMap::new(),
@@ -193,6 +202,7 @@ impl Engine {
             Event::PartsClosed(job) => self.parts_closed(job),
             Event::Command(job, change) => self.command(job, change),
             Event::Hold(hold) => self.hold(hold),
+            Event::Budgets(limits) => self.set_limits(*limits),
             Event::Tick => self.tick(),
         }
         self.flush_records();
@@ -225,6 +235,7 @@ impl Engine {
             }
         }
         self.now = self.now.max(now);
+        self.today.turn(self.now);
     }
 
     fn accepted(&mut self, job: Arc<Job>) {

@@ -181,7 +181,9 @@ impl Engine {
         if step.is_none() {
             self.answer_copies(&ended);
         }
+        let reservation = self.ledger.globals.budgets.reservation(attempt).cloned();
         self.record(Record::Ended(Box::new(ended)));
+        self.settled_money(&job, reservation);
         let delay = match then {
             Then::Retry => Some(backoff(attempt, totals.attempts)),
             _ => None,

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
+use super::budgets::TagLists;
 use super::copies::Copies;
 use crate::check::Rule;
 use crate::clock::Timestamp;
@@ -32,6 +33,8 @@ pub(super) struct JobQueue {
     pub job: Arc<Job>,
     /// Its own check, compiled; an item may bring another.
     pub rule: Option<Arc<Rule>>,
+    /// Tags of its items, whose money counts in the budgets of these tags.
+    pub tags: TagLists,
     /// One queue for each class and step that has seen an item.
     pub steps: BTreeMap<(u16, u8), StepQueue>,
     /// Attempts a former process left open: their outcome is unknown.
@@ -88,6 +91,7 @@ impl JobQueue {
         let page = (READ_AHEAD_BYTES / average).clamp(4, READ_AHEAD_ITEMS as u64) as usize;
         let mut queue = JobQueue {
             copies: Copies::new(&job.copies, states),
+            tags: TagLists::new(&job.options.tags),
             job,
             rule,
             steps: BTreeMap::new(),

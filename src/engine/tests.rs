@@ -6,3 +6,4 @@ mod copies;
 mod ladders;
 mod orders;
 mod routes;
+mod spending;

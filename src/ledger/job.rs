@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::still_told;
 use super::items::{Counts, ItemState, ItemStates, Phase};
 use super::stats::RouteStats;
 use crate::attempt::{AttemptStatus, ErrorCode, ItemStatus};
@@ -130,6 +131,8 @@ pub struct JobLedger {
     pub finished_at: Option<Timestamp>,
     /// Items that got the answer of another.
     pub copied: u64,
+    /// The highest threshold of its cap that was told, in percent.
+    pub told: u8,
 }
 
 impl JobLedger {
@@ -168,9 +171,14 @@ impl JobLedger {
         self.max_cost.unwrap_or(job.options.max_cost)
     }
 
+    /// What no end of an attempt in flight gives back: known bills, worst cases of unknown ones.
+    pub fn settled(&self) -> Usd {
+        self.spent + self.at_risk
+    }
+
     /// What counts against the cap: known bills, worst cases of unknown ones, reservations.
     pub fn committed(&self) -> Usd {
-        self.spent + self.at_risk + self.reserved
+        self.settled() + self.reserved
     }
 
     /// What to show as spent: known bills and estimates of the unknown ones.
@@ -257,7 +265,10 @@ impl JobLedger {
             JobChange::Paused => self.paused = true,
             JobChange::Resumed => self.paused = false,
             JobChange::Cancelled => self.cancelled = true,
-            JobChange::MaxCost(cap) => self.max_cost = Some(*cap),
+            JobChange::MaxCost(cap) => {
+                self.max_cost = Some(*cap);
+                self.told = still_told(self.told, self.settled(), *cap);
+            }
         }
         if change.releases_held() {
             self.release_held();

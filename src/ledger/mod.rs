@@ -16,14 +16,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, JobId};
-use crate::record::{Record, Seq, Snapshot};
+use crate::record::{Record, Seq, Snapshot, Started};
 
+mod budget;
 mod items;
 mod job;
+mod limits;
+mod period;
 mod stats;
 
+pub use budget::{Budgets, Full, Reservation, Sums, Tags};
 pub use items::{Counts, ItemState, ItemStates, Phase};
 pub use job::{JobLedger, JobState, OpenAttempt, Partial};
+pub use limits::{Alert, Caps, Limits, Period, Scope};
+pub use period::{Day, Month, Today, Zone};
 pub use stats::RouteStats;
 
 /// What is not of one job.
@@ -33,6 +39,8 @@ pub struct Globals {
     pub next_attempt: u64,
     /// Records applied so far.
     pub seq: Seq,
+    /// What everything cost by day, month and tag, and what it may cost.
+    pub budgets: Budgets,
 }
 
 /// The durable state of everything.
@@ -78,9 +86,15 @@ impl Ledger {
             Record::Snapshot(_) => {}
             Record::Started(started) => {
                 self.globals.next_attempt = self.globals.next_attempt.max(started.attempt.0 + 1);
+                let Started { worst_case: amount, day, tags, .. } = started;
+                let reservation = Reservation { amount: *amount, day: *day, tags: tags.clone() };
+                self.globals.budgets.reserve(started.attempt, reservation);
                 self.with(&started.job, |state| state.started(started));
             }
-            Record::Ended(ended) => self.with(&ended.job, |state| state.ended(ended)),
+            Record::Ended(ended) => {
+                self.globals.budgets.settle(ended.attempt, ended.cost, ended.at_risk);
+                self.with(&ended.job, |state| state.ended(ended));
+            }
             Record::Settled(settled) => self.with(&settled.job, |state| {
                 let item = state.items.get(settled.item);
                 state.settle(settled, item);
@@ -94,6 +108,11 @@ impl Ledger {
                 self.with(job, |state| state.finish(*at));
                 self.finished.push(job.clone());
             }
+            Record::Limits(limits) => self.globals.budgets.set_limits((**limits).clone()),
+            Record::Alerted(alert) => match &alert.scope {
+                Scope::Job(job) => self.with(job, |state| state.told = state.told.max(alert.percent)),
+                Scope::Process | Scope::Tag(_) => self.globals.budgets.told(alert),
+            },
         }
     }
 

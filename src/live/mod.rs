@@ -26,7 +26,7 @@ use crate::clock::{self, Timestamp};
 use crate::control::{Asked, RefusedCode, Request, Response};
 use crate::engine::{Effect, Engine, Event, Notice};
 use crate::job::{Job, JobId};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Limits};
 use crate::provider::http::Providers;
 use crate::record::{JobChange, Seq};
 use crate::results::parts::Parts;
@@ -34,15 +34,18 @@ use crate::store::StoreError;
 use crate::store::files::FileStore;
 use crate::store::prompts::PromptReader;
 use crate::view::{JobView, Waiting};
+use crate::webhook::Webhook;
 
 mod inbox;
 mod parts;
+mod posts;
 mod reader;
 mod threads;
 mod writer;
 
 use inbox::{Inbox, News};
 use parts::PartsOrder;
+use posts::Posts;
 use threads::Threads;
 use writer::Order;
 
@@ -74,6 +77,10 @@ pub struct Setup {
     pub providers: Arc<Providers>,
     /// Where rows go.
     pub parts: Parts,
+    /// The budgets of the config.
+    pub limits: Limits,
+    /// Who is told of budgets that run low, beside whoever watches.
+    pub webhook: Option<Webhook>,
 }
 
 /// When to return.
@@ -137,6 +144,7 @@ pub async fn run(
     let mut driver = Driver {
         engine: Engine::new(setup.routes, setup.ledger, now),
         providers: setup.providers,
+        posts: Posts::new(setup.webhook),
         calls: JoinSet::new(),
         inbox,
         orders: threads.orders.clone(),
@@ -150,8 +158,10 @@ pub async fn run(
         wake: now,
         notices: Vec::new(),
     };
+    driver.event(Event::Budgets(Box::new(setup.limits)));
     let ended = driver.drive(until, &mut requests, &mut news, stop, &mut show).await;
     driver.calls.abort_all();
+    driver.posts.finish().await;
     drop(driver);
     threads.stop();
     ended
@@ -164,6 +174,7 @@ struct Driver {
     engine: Engine,
     providers: Arc<Providers>,
     calls: JoinSet<()>,
+    posts: Posts,
     inbox: Inbox,
     orders: Sender<Order>,
     reads: Sender<reader::Wanted>,
@@ -264,6 +275,9 @@ impl Driver {
             Request::Adopt { job } => self.adopt(job, known, reply),
             _ if !known => drop(reply.send(no_such_job(&request))),
             Request::Views => drop(reply.send(Response::Views(self.engine.views(clock::now())))),
+            Request::Budgets => {
+                drop(reply.send(Response::Budgets(self.engine.budgets(clock::now()))));
+            }
             Request::View { job } => {
                 let mut views = self.engine.views(clock::now());
                 views.retain(|view| view.job_id == job);
@@ -378,7 +392,10 @@ impl Driver {
                 });
             }
             Effect::Wake(at) => self.wake = at,
-            Effect::Tell(notice) => self.notices.push(notice),
+            Effect::Tell(notice) => {
+                self.posts.tell(&notice);
+                self.notices.push(notice);
+            }
         }
     }
 

@@ -6,6 +6,8 @@
 mod bad_input;
 /// Our files and a provider's log, held against each other.
 mod books;
+/// Budgets of the whole program, by the provider's own ledger.
+mod budgets;
 /// Keys appear nowhere, prompts only where they belong.
 mod canary;
 /// Verbs, flags, streams and exit codes of the binary.

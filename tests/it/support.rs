@@ -71,6 +71,7 @@ impl Overnight {
     pub(crate) fn owned_with(&self, views: Vec<JobView>) -> Owner {
         self.owned(move |request| match request {
             Request::Views => Response::Views(views.clone()),
+            Request::Budgets => Response::Budgets(Vec::new()),
             Request::View { job } => match views.iter().find(|view| view.job_id == *job) {
                 Some(view) => Response::Views(vec![view.clone()]),
                 None => Response::no_such_job(job),

@@ -9,7 +9,7 @@ use super::rig::{Rig, items, job};
 use crate::attempt::{AttemptStatus, CostBasis, ErrorCode, ItemStatus};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, ItemIndex, Job, JobId, Wire};
-use crate::ledger::{JobLedger, Ledger, OpenAttempt, Phase};
+use crate::ledger::{Day, JobLedger, Ledger, OpenAttempt, Phase};
 use crate::money::{Usage, Usd};
 use crate::record::{
     Checkpoint, Ended, ItemTotals, JobChange, Next, PartCommitted, Record, RouteFacts, Seq, Settled, Started,
@@ -201,6 +201,8 @@ impl<R: Rig> Night<R> {
             route: "sim/small".into(),
             worst_case: Usd::from_pico(1_000 + i128::from(item)),
             at: self.now(),
+            day: Day::default(),
+            tags: [format!("team={}", item % 3).into()].into(),
         }));
     }
 

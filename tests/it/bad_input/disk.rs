@@ -48,6 +48,8 @@ fn setup(config: &Config, disk: Disk) -> Setup {
         parts: session::parts(config).unwrap(),
         store,
         ledger,
+        limits: Default::default(),
+        webhook: None,
     }
 }
 

@@ -17,6 +17,7 @@ use overnight::view::Waiting;
 
 use super::A_DAY;
 use super::audit;
+use super::budgets::Purse;
 use super::chance::Chance;
 use super::seen::Seen;
 use super::world::World;
@@ -31,6 +32,7 @@ pub(super) struct Witness {
     final_rows: BTreeMap<(JobId, ItemIndex), ItemStatus>,
     blocked: u64,
     resumes: u32,
+    pub(super) purse: Purse,
     /// The provider remembers what we sent before a crash or by another clock; we do not.
     pub(super) forgot: bool,
 }
@@ -38,6 +40,7 @@ pub(super) struct Witness {
 impl Witness {
     /// After every step.
     pub(super) fn look(&mut self, world: &World) {
+        self.purse.look(world);
         let mut stopped = BTreeSet::new();
         for (job, state) in world.night.engine.ledger().jobs() {
             let counts = state.counts();
@@ -69,6 +72,7 @@ impl Witness {
 
     /// The power went: what is durable now must stay as it is.
     pub(super) fn power_cut(&mut self, world: &mut World) {
+        self.purse.look(world);
         self.log_seen = world.night.provider.log().len();
         self.stopped.clear();
         self.was_on_hold = false;
@@ -84,10 +88,11 @@ impl Witness {
         }
         let bare = |world: &World| {
             let jobs = world.night.engine.ledger().jobs();
-            jobs.map(|(job, state)| (job.id.clone(), bare(state))).collect::<Vec<_>>()
+            let jobs = jobs.map(|(job, state)| (job.id.clone(), bare(state))).collect::<Vec<_>>();
+            (jobs, world.night.engine.ledger().globals.budgets.clone())
         };
         let before = bare(world);
-        world.night.restart(0, before.len().is_multiple_of(2));
+        world.night.restart(0, before.0.len().is_multiple_of(2));
         // The two are too long to be shown.
         assert!(bare(world) == before, "I17: recovering twice is recovering once");
     }
@@ -135,7 +140,9 @@ impl Witness {
                 continue;
             }
             let only_budget = view.waiting.keys().eq([&Waiting::Budget]);
-            if only_budget {
+            if only_budget && self.purse.help(world, view.waiting_until) {
+                continue;
+            } else if only_budget {
                 self.blocked += 1;
                 assert!(self.blocked < 50, "I19: the cap was taken away and still stops the job");
                 let change = Event::Command(view.job_id.clone(), JobChange::MaxCost(None));
@@ -150,7 +157,7 @@ impl Witness {
     }
 
     /// When all is over.
-    pub(super) fn end(&mut self, world: &World) {
+    pub(super) fn end(&mut self, world: &World, cuts: u64) {
         self.rows_are_final(world);
         for submission in &world.jobs {
             let id = &submission.job.id;
@@ -163,8 +170,9 @@ impl Witness {
             assert!(world.night.rows.finished.contains(id), "I13: the manifest is written");
             audit::job(world, submission, state, &rows);
         }
-        assert!(world.night.now() < super::scenario::EVENING + A_DAY * 30, "I19: it took a month");
+        assert!(world.night.now() < world.begins + A_DAY * 30, "I19: it took a month");
         audit::provider(world);
+        self.purse.end(world, cuts);
         if !self.forgot {
             let over = world.night.provider.totals().over_limit;
             assert_eq!(over, 0, "I10: {over} requests were over a limit of {:?} a minute", world.rpm);
@@ -178,6 +186,9 @@ impl Witness {
         }
         seen.blocked += self.blocked;
         seen.resumed += u64::from(self.resumes);
+        seen.out_of_budget += self.purse.stopped;
+        seen.over_midnight += u64::from(self.purse.days() > 1);
+        seen.alerts += self.purse.alerts();
         seen.measured += u64::from(!self.forgot && world.rpm.is_some());
         seen.requests += world.night.provider.totals().requests;
         seen.pico += world.night.provider.totals().billed.pico();

@@ -5,6 +5,7 @@
 //! mistakes that these nights must find.
 
 mod audit;
+mod budgets;
 mod chance;
 mod invariants;
 mod rows;
@@ -90,7 +91,7 @@ fn cut_and_recover(cut_at: u64, keep_unsynced: usize) -> bool {
     world.night.cut_at = None;
     world.calm();
     run(&mut world, &mut witness).expect("the power stays on");
-    witness.end(&world);
+    witness.end(&world, 2);
     was_cut
 }
 
@@ -124,6 +125,10 @@ fn play(seed: u64) -> Seen {
             let (keep, lose_index) = (chance.below(4) as usize, chance.hit(0.3));
             world.night.restart(keep, lose_index);
             witness.recovered(&mut world, chance.hit(0.2));
+            if let Some(limits) = world.limits.clone() {
+                let other = chance.hit(0.1).then(|| budgets::redrawn(&mut chance, &limits));
+                world.set_limits(other.unwrap_or(limits));
+            }
         }
         if chance.hit(scenario.clock_jumps) {
             world.night.clock_error = (chance.below(7_200_000_000) as i64) - 3_600_000_000;
@@ -137,7 +142,7 @@ fn play(seed: u64) -> Seen {
     }
     all_is_well(&mut world, &mut witness);
     run(&mut world, &mut witness).expect("no cut is planned");
-    witness.end(&world);
+    witness.end(&world, seen.cuts);
     witness.sum_up(&world, &mut seen);
     seen
 }
@@ -154,6 +159,12 @@ fn misfortune(
     world.submit_due(step)?;
     world.night.step()?;
     witness.look(world);
+    if let Some(at) = world.night.cut_at.take() {
+        witness.purse.hurry(world);
+        world.night.cut_at = Some(at.max(world.night.writes + 1));
+    } else {
+        witness.purse.hurry(world);
+    }
     if *commands_left > 0 && chance.hit(f64::from(scenario.commands) * 0.01) {
         *commands_left -= 1;
         command(world, witness, chance)?;

@@ -5,9 +5,11 @@ use std::time::Duration;
 use overnight::check::Check;
 use overnight::clock::Timestamp;
 use overnight::job::{JobOptions, OnUnknown, When};
+use overnight::ledger::Limits;
 use overnight::money::Usd;
 use overnight::provider::simulated::{Fault, FaultRates, Faults};
 
+use super::budgets;
 use super::chance::Chance;
 
 /// 2026-11-21 22:00 UTC.
@@ -33,6 +35,10 @@ pub(super) struct Scenario {
     pub(super) holds: f64,
     pub(super) clock_jumps: f64,
     pub(super) unsafe_steps: u32,
+    /// Budgets of the process and of tags.
+    pub(super) limits: Option<Limits>,
+    /// When it begins.
+    pub(super) begins: Timestamp,
 }
 
 /// One job of a night.
@@ -44,6 +50,8 @@ pub(super) struct Order {
     pub(super) second_class: Option<Class>,
     /// Every fifth item brings options of its own.
     pub(super) own_options: Option<OwnOptions>,
+    /// Every fourth item carries tags of its own.
+    pub(super) own_tags: bool,
     /// Queues hold a handful of items loaded, as for very long lines.
     pub(super) small_pages: bool,
     /// Two of every seven items ask what the first of them asks.
@@ -72,16 +80,26 @@ impl Scenario {
         let n_jobs = 1 + chance.below(3) as u32;
         let clock_jumps = chance.rate(0.02);
         let equals = chance.hit(0.4);
+        // Whose clock is wrong pays by another hour than it believes.
+        let peak = clock_jumps == 0.0 && chance.hit(0.3);
+        let (limits, begins) = budgets::draw(chance, EVENING, peak);
+        let crowded = limits.is_some() && chance.hit(0.04);
+        let mut jobs: Vec<Order> = (0..n_jobs).map(|number| Order::draw(chance, number)).collect();
+        for order in jobs.iter_mut().filter(|_| limits.is_some()) {
+            order.tag(chance);
+        }
+        if crowded {
+            jobs[0].items = 300;
+        }
         Scenario {
             seed: chance.next(),
-            jobs: (0..n_jobs).map(|number| Order::draw(chance, number)).collect(),
+            jobs,
             steps: 1 + chance.below(3) as usize,
             equals,
-            // Whose clock is wrong pays by another hour than it believes.
-            peak: clock_jumps == 0.0 && chance.hit(0.3),
+            peak,
             pass_rate: 0.3 + 0.7 * chance.share(),
-            faults: faults(chance, equals),
-            concurrency: 1 + chance.below(16) as u32,
+            faults: faults(chance, equals, begins),
+            concurrency: if crowded { 256 } else { 1 + chance.below(16) as u32 },
             rpm: chance.hit(0.2).then(|| 20 + chance.below(200)),
             sync_time: Duration::from_millis(chance.below(20)),
             snapshots_every: if chance.hit(0.5) { 1 + chance.below(60) } else { 10_000 },
@@ -90,6 +108,8 @@ impl Scenario {
             holds: if chance.hit(0.2) { 0.05 } else { 0.0 },
             clock_jumps,
             unsafe_steps: 200 + chance.below(800) as u32,
+            limits,
+            begins,
         }
     }
 
@@ -109,6 +129,7 @@ impl Scenario {
             priority: 0,
             second_class: None,
             own_options: None,
+            own_tags: false,
             small_pages: false,
             copies: false,
             after_steps: 0,
@@ -130,11 +151,22 @@ impl Scenario {
             holds: 0.0,
             clock_jumps: 0.0,
             unsafe_steps: 0,
+            limits: None,
+            begins: EVENING,
         }
     }
 }
 
 impl Order {
+    /// Gives it tags that have budgets.
+    fn tag(&mut self, chance: &mut Chance) {
+        if chance.hit(0.8) {
+            let team = ["search", "ads"][chance.below(2) as usize];
+            self.options.tags.insert("team".to_owned(), team.to_owned());
+        }
+        self.own_tags = chance.hit(0.5);
+    }
+
     fn draw(chance: &mut Chance, number: u32) -> Order {
         let most = if number == 0 { 40 } else { 12 };
         let plain = Check::Contains("pass".to_owned());
@@ -162,6 +194,7 @@ impl Order {
                 max_attempts: 1 + chance.below(4) as u8,
                 any_answer: chance.hit(0.5),
             }),
+            own_tags: false,
             small_pages: chance.hit(0.3),
             copies: chance.hit(0.3),
             after_steps: if number > 0 && chance.hit(0.5) { chance.below(300) as u32 } else { 0 },
@@ -169,7 +202,7 @@ impl Order {
     }
 }
 
-fn faults(chance: &mut Chance, equals: bool) -> Faults {
+fn faults(chance: &mut Chance, equals: bool, begins: Timestamp) -> Faults {
     let mut rates = FaultRates::default();
     for (name, most) in [
         ("429", 0.2),
@@ -194,7 +227,7 @@ fn faults(chance: &mut Chance, equals: bool) -> Faults {
     }
     let mut faults = Faults { rates, ..Faults::default() };
     if chance.hit(0.1) {
-        let from = EVENING + Duration::from_secs(chance.below(600));
+        let from = begins + Duration::from_secs(chance.below(600));
         faults.down.push((from, from + Duration::from_secs(chance.below(7_200))));
     }
     if chance.hit(0.05) {

@@ -22,6 +22,9 @@ pub(super) struct Seen {
     pub(super) blocked: u64,
     pub(super) resumed: u64,
     pub(super) measured: u64,
+    pub(super) out_of_budget: u64,
+    pub(super) over_midnight: u64,
+    pub(super) alerts: u64,
     pub(super) requests: u64,
     pub(super) pico: i128,
 }
@@ -61,7 +64,7 @@ impl Seen {
         }
     }
 
-    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 12] {
+    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 15] {
         [
             (&mut self.cuts, 2_000, "power cuts"),
             (&mut self.holds, 500, "full disks"),
@@ -75,10 +78,13 @@ impl Seen {
             (&mut self.over_item_cap, 50, "items over their own cap"),
             (&mut self.blocked, 20, "jobs stopped by their cap"),
             (&mut self.measured, 10, "nights under a measured limit"),
+            (&mut self.out_of_budget, 200, "stops by a budget"),
+            (&mut self.over_midnight, 200, "nights that spent on both sides of midnight"),
+            (&mut self.alerts, 500, "alerts"),
         ]
     }
 
-    fn counts(&self) -> [u64; 12] {
+    fn counts(&self) -> [u64; 15] {
         [
             self.cuts,
             self.holds,
@@ -92,6 +98,9 @@ impl Seen {
             self.over_item_cap,
             self.blocked,
             self.measured,
+            self.out_of_budget,
+            self.over_midnight,
+            self.alerts,
         ]
     }
 }

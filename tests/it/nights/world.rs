@@ -1,5 +1,6 @@
 //! A machine, providers and the jobs of one night.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use overnight::catalog::{Limits, PriceTable, PriceWindow, Route};
 use overnight::check::Check;
 use overnight::clock::Timestamp;
 use overnight::job::{Body, Class, Item, ItemOptions, Job, JobId, Ladder, Needs, Source, Wire};
+use overnight::ledger;
 use overnight::money::Price;
 use overnight::provider::simulated::{self, Config, Faults, Model, Simulated};
 use overnight::rehearse::night::{Night, PowerCut};
@@ -26,6 +28,9 @@ pub(super) struct World {
     pub(super) jobs: Vec<Submission>,
     pub(super) on_hold: bool,
     pub(super) rpm: Option<u64>,
+    /// The budgets of its config.
+    pub(super) limits: Option<ledger::Limits>,
+    pub(super) begins: Timestamp,
 }
 
 pub(super) struct Submission {
@@ -57,13 +62,17 @@ impl World {
             plain_answers: true,
             ..Config::default()
         });
-        let mut night = Night::new(routes, provider, Parts::default(), EVENING);
+        let mut night = Night::new(routes, provider, Parts::default(), scenario.begins);
         night.store = MemoryStore::with_snapshots_every(scenario.snapshots_every);
         night.sync_time = scenario.sync_time;
         let ladder = Ladder(ladder);
         let jobs = scenario.jobs.iter().enumerate();
-        let jobs = jobs.map(|(number, order)| submission(number, order, &ladder)).collect();
-        let mut world = World { night, jobs, on_hold: false, rpm: scenario.rpm };
+        let jobs = jobs.map(|(number, order)| submission(number, order, &ladder, scenario.begins)).collect();
+        let (rpm, begins) = (scenario.rpm, scenario.begins);
+        let mut world = World { night, jobs, on_hold: false, rpm, limits: None, begins };
+        if let Some(limits) = &scenario.limits {
+            world.set_limits(limits.clone());
+        }
         world.submit_due(0).expect("no cut is planned yet");
         world
     }
@@ -86,6 +95,11 @@ impl World {
     /// Jobs that the store knows.
     pub(super) fn known(&self) -> impl Iterator<Item = &Submission> {
         self.jobs.iter().filter(|submission| self.night.engine.ledger().get(&submission.job.id).is_some())
+    }
+
+    /// The time as the machine's clock shows it.
+    pub(super) fn seen_now(&self) -> Timestamp {
+        Timestamp::from_micros(self.night.now().micros() + self.night.clock_error)
     }
 
     /// From here on nothing goes wrong any more.
@@ -150,23 +164,26 @@ fn route(scenario: &Scenario, name: &str, price: Price) -> Route {
     }
 }
 
-fn submission(number: usize, order: &Order, ladder: &Ladder) -> Submission {
+fn submission(number: usize, order: &Order, ladder: &Ladder, begins: Timestamp) -> Submission {
     let own = Class { ladder: ladder.clone(), priority: order.priority, ..Class::default() };
     let second = order.second_class.map(|class| Class {
         ladder: ladder.clone(),
         priority: class.priority,
-        deadline: class.deadline.map(|after| EVENING + after),
-        not_before: class.not_before.map(|after| EVENING + after),
+        deadline: class.deadline.map(|after| begins + after),
+        not_before: class.not_before.map(|after| begins + after),
     });
     let class_of = |item: u32| u16::from(second.is_some() && item % 3 == 2);
     let items = (0..order.items).map(|index| {
         let own = order.own_options.filter(|_| index % 5 == 4);
-        Arc::new(Item { class: class_of(index), options: own.map(item_options), ..item(index) })
+        let tags = own_tags(order, index);
+        let plain = (!tags.is_empty()).then(Box::<ItemOptions>::default);
+        let options = own.map(item_options).or(plain).map(|own| Box::new(ItemOptions { tags, ..*own }));
+        Arc::new(Item { class: class_of(index), options, ..item(index) })
     });
     let job = Job {
         id: JobId::new(format!("job_night{number:05}")),
         name: None,
-        submitted_at: Timestamp::from_micros(EVENING.micros() + number as i64),
+        submitted_at: Timestamp::from_micros(begins.micros() + number as i64),
         n_items: order.items,
         class_of: if second.is_some() { (0..order.items).map(class_of).collect() } else { Vec::new() },
         copies: (0..order.items)
@@ -182,6 +199,13 @@ fn submission(number: usize, order: &Order, ladder: &Ladder) -> Submission {
         retry_of: None,
     };
     Submission { items: items.collect(), job: Arc::new(job), after_steps: order.after_steps, accepted: false }
+}
+
+/// One item in four is another team's, one in three belongs to an app.
+fn own_tags(order: &Order, index: u32) -> BTreeMap<String, String> {
+    let tags = [("team", "ads", 4), ("app", "web", 3)];
+    let own = tags.into_iter().filter(|(.., every)| order.own_tags && index % every == 1);
+    own.map(|(key, value, _)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn item_options(own: OwnOptions) -> Box<ItemOptions> {

@@ -9,6 +9,7 @@ use overnight::clock::Timestamp;
 use overnight::job::{
     AttemptId, Body, Class, Item, ItemIndex, Job, JobId, JobOptions, Ladder, Needs, Source, Wire,
 };
+use overnight::ledger::Day;
 use overnight::money::{Usage, Usd};
 use overnight::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled, Started};
 use overnight::results::folder::Folder;
@@ -161,6 +162,8 @@ pub(crate) fn started(job: &Job, attempt: AttemptId, item: ItemIndex) -> Started
         route: "deepseek/deepseek-flash".into(),
         worst_case: Usd::from_pico(1_000_000_000),
         at: at(1),
+        day: Day::default(),
+        tags: [].into(),
     }
 }
 
