@@ -14,9 +14,11 @@ use super::{Call, Effect, Engine};
 use crate::attempt::{ErrorCode, ItemStatus};
 use crate::catalog::Route;
 use crate::clock::Timestamp;
+use crate::input::limit::with_output_limit;
 use crate::job::{AttemptId, Item, Job, JobId};
 use crate::ledger::JobLedger;
 use crate::money::Usd;
+use crate::plan::limit::larger;
 use crate::plan::price;
 use crate::plan::route::{Choice, Circumstances, Kind, choose};
 use crate::record::{Record, Started};
@@ -221,7 +223,7 @@ impl Engine {
     fn admit(
         &self,
         job: &Job,
-        item: &Item,
+        item: &Arc<Item>,
         step: u8,
         routes: &[Arc<Route>],
         (urgent, wait_until): (bool, Timestamp),
@@ -240,7 +242,10 @@ impl Engine {
         };
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         match choose(routes, item, &given) {
-            Choice::Send(route) => self.afford(job, state, item, route, cap, item_cap),
+            Choice::Send(route) => {
+                let item = self.as_sent(job, item, step, &route);
+                self.afford(job, state, &item, route, cap, item_cap)
+            }
             // With the deadline near, an item does not wait for a step that takes nothing.
             Choice::Wait(Waiting::NoRoute | Waiting::Capacity, _) if urgent && !last => Admission::Up,
             Choice::Wait(waiting, until) => {
@@ -258,6 +263,17 @@ impl Engine {
             }
             Choice::Never { why, .. } => Admission::End(ErrorCode::NoRoute, why),
         }
+    }
+
+    /// What is sent for an item: itself, unless its answer was cut off on this step and the route allows
+    /// a longer one.
+    fn as_sent(&self, job: &Job, item: &Arc<Item>, step: u8, route: &Route) -> Arc<Item> {
+        let state = self.ledger.get(&job.id).expect("a queue has a ledger").1.items.get(item.index);
+        if !state.was_cut_off() || state.step() != step {
+            return item.clone();
+        }
+        let longer = larger(route, item).and_then(|limit| with_output_limit(item, limit));
+        longer.map_or_else(|| item.clone(), Arc::new)
     }
 
     /// A request starts only if what is spent, reserved and its own worst case fit every cap.
@@ -295,7 +311,8 @@ impl Engine {
         let now = self.now;
         let attempt = AttemptId(self.ledger.globals.next_attempt.max(1));
         let lane = self.lanes.find(&route.name).expect("chosen among the lanes");
-        let has_room = self.lanes.take(lane, &item, now).is_ok();
+        let sent = self.as_sent(job, &item, step, &route);
+        let has_room = self.lanes.take(lane, &sent, now).is_ok();
         self.lanes.get_mut(lane).ahead += u32::from(!has_room);
         self.lanes.account(lane).sent(now);
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
@@ -310,12 +327,12 @@ impl Engine {
             at: now,
         }));
         self.recording.push_back((self.ledger.globals.seq, attempt));
-        let call = Call { attempt, job: job.id.clone(), route, item };
+        let call = Call { attempt, job: job.id.clone(), route, item: sent };
         let stage = Stage::Recording(has_room);
         let job = job.clone();
         self.flights.insert(
             attempt,
-            Flight { call, job, lane: Some(lane), step, before, worst_case, started_at: now, stage },
+            Flight { call, item, job, lane: Some(lane), step, before, worst_case, started_at: now, stage },
         );
     }
 }

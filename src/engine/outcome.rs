@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, Job, JobId, Wire};
 use crate::ledger::ItemState;
 use crate::money::Usd;
+use crate::plan::limit::larger;
 use crate::plan::price::{self, Bill};
 use crate::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled};
 
@@ -89,7 +90,8 @@ impl Engine {
         };
         let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let flight = Flight {
-            call: Call { attempt, job: job.id.clone(), route, item },
+            call: Call { attempt, job: job.id.clone(), route, item: item.clone() },
+            item,
             job: job.clone(),
             lane: None,
             step: open.step,
@@ -124,14 +126,15 @@ impl Engine {
     }
 
     fn conclude(&mut self, flight: Flight, ending: Ending, verdict: Option<Verdict>) {
-        let state = self.item_state(&flight.job.id, &flight.call.item);
-        let own = flight.call.item.options.as_ref().and_then(|options| options.max_attempts);
+        let state = self.item_state(&flight.job.id, &flight.item);
+        let own = flight.item.options.as_ref().and_then(|options| options.max_attempts);
         let given = Situation {
             options: &flight.job.options,
             max_attempts: own.unwrap_or(flight.job.options.max_attempts).min(ItemState::MAX_ATTEMPTS),
             attempts: state.attempts(),
             unknowns: state.unknowns(),
             last_step: self.is_last_step(&flight),
+            has_more_room: !state.was_cut_off() && larger(&flight.call.route, &flight.item).is_some(),
             worst_case: flight.worst_case,
         };
         let decision = decide(&ending.outcome, verdict.as_ref().unwrap_or(&Verdict::Pass), &given);
@@ -143,7 +146,7 @@ impl Engine {
     }
 
     fn is_last_step(&self, flight: &Flight) -> bool {
-        let ladder = &flight.job.class(flight.call.item.index).ladder;
+        let ladder = &flight.job.class(flight.item.index).ladder;
         usize::from(flight.step) + 1 >= ladder.0.len()
     }
 
@@ -157,7 +160,7 @@ impl Engine {
             _ if self.is_cancelled(&flight.job.id) => Then::GiveUp,
             _ => then,
         };
-        let item = flight.call.item.clone();
+        let item = flight.item.clone();
         let job = flight.job.clone();
         let totals = add_up(flight.before, &bill, &ending);
         let next = match then {
@@ -166,7 +169,7 @@ impl Engine {
                 let settled = self.settled(&flight, then, error.clone(), valid, totals);
                 Next::Settled(Box::new(settled))
             }
-            Then::Failover | Then::Retry => Next::Pending(flight.step),
+            Then::Failover | Then::Retry | Then::Longer => Next::Pending(flight.step),
             Then::Escalate => Next::Pending(flight.step + 1),
             Then::Hold => Next::Held(flight.step),
         };
@@ -231,7 +234,7 @@ impl Engine {
             _ => ItemStatus::Failed,
         };
         let error = if status == ItemStatus::Succeeded { None } else { error };
-        let settled = describe(&flight.job, &flight.call.item, status, error, self.now);
+        let settled = describe(&flight.job, &flight.item, status, error, self.now);
         Settled { valid, step: Some(flight.step), totals, ..settled }
     }
 

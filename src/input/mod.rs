@@ -24,6 +24,7 @@ pub mod classes;
 pub mod edit;
 pub mod format;
 pub mod ids;
+pub mod limit;
 pub mod lines;
 mod notes;
 pub mod options;

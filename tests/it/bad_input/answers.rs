@@ -2,6 +2,9 @@
 
 use std::io::Write;
 
+use overnight::money::Price;
+use overnight::provider::simulated::{Config, Model};
+use overnight::simulate;
 use serde_json::Value;
 
 use super::{ONE, says};
@@ -185,6 +188,56 @@ fn an_answer_that_was_cut_off_is_no_success() {
 
     let night = Night::with("accept_truncated = true", say());
     assert_eq!(text(&night.succeeded(), "output_text"), "half");
+}
+
+/// A line in OpenAI's batch format with this endpoint and body.
+fn line(endpoint: &str, body: &str) -> String {
+    format!("{{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/{endpoint}\",\"body\":{body}}}\n")
+}
+
+#[test]
+fn a_cut_off_answer_is_asked_for_once_more_with_a_larger_limit() {
+    let price = Price { input: 1_000_000, output: 2_000_000, ..Price::default() };
+    let model = Model { output: 120, output_spread: 1.0, cuts_off: true, ..Model::new("small", price) };
+    let provider = simulate::spawn(Config { models: vec![model], ..Config::default() }).unwrap();
+    for (endpoint, body) in [
+        (
+            "chat/completions",
+            r#"{"max_tokens":50,"model":"box/small","messages":[{"role":"user","content":"hi"}]}"#,
+        ),
+        ("responses", r#"{"max_output_tokens":50,"model":"box/small","input":"hi"}"#),
+    ] {
+        let overnight = Overnight::asking(&provider.base_url());
+        says(&overnight.work(line(endpoint, body), ""), 0, &[]);
+        let attempts = overnight.rows("attempts");
+        let of =
+            |attempt: &Value| (attempt["error_code"].clone(), attempt["output_tokens"].as_i64().unwrap());
+        assert_eq!(
+            attempts.iter().map(of).collect::<Vec<_>>(),
+            [("truncated".into(), 50), (Value::Null, 120)],
+            "{endpoint}"
+        );
+        let result = overnight.result();
+        assert_eq!(
+            (&result["status"], result["attempts"].as_i64()),
+            (&"succeeded".into(), Some(2)),
+            "{result}"
+        );
+        assert!(text(&result, "output_text").len() >= 4 * 100, "{result}");
+    }
+}
+
+#[test]
+fn only_the_limit_of_a_cut_off_request_changes_and_no_further_than_the_model_allows() {
+    let body = r#"{"temperature":0.10,"max_completion_tokens":400,"model":"box/small","messages":[{"role":"user","content":"\ud800"}],"seed":12345678901234567890}"#;
+    let cut = |_, _: &_| Say::json(200, chat("\"half\"", "length", USAGE));
+    let server = Script::start(cut);
+    let overnight = Overnight::asking(&server.base_url());
+    says(&overnight.work(line("chat/completions", body), ""), 3, &[]);
+    assert_eq!(overnight.result()["error_code"], "truncated");
+    let sent: Vec<String> = server.heard().iter().map(|heard| heard.text().to_owned()).collect();
+    let asked = body.replace("box/small", "small");
+    assert_eq!(sent, [asked.clone(), asked.replace("400", "1000")]);
 }
 
 #[test]
