@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Notice;
 use crate::attempt::{Ending, Outcome, RefusalKind};
+use crate::catalog::names::is_same_model;
 use crate::catalog::{Limits, Route};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item};
@@ -86,6 +87,27 @@ impl Lanes {
 
     pub(super) fn get_mut(&mut self, lane: usize) -> &mut Lane {
         &mut self.lanes[lane]
+    }
+
+    /// The route whose price holds for an answer of `answered` to a request that `asked` took: another
+    /// model of the same account and lane where one goes by that name, else `asked` itself.
+    pub(super) fn answering(&self, asked: &Arc<Route>, answered: Option<&str>) -> Arc<Route> {
+        let Some(answered) = answered.filter(|&answered| answered != &*asked.model) else {
+            return asked.clone();
+        };
+        let of_lane = &asked.name[asked.provider.len() + 1 + asked.model.len()..];
+        let exact = self.find(&format!("{}/{answered}{of_lane}", asked.provider)).map(|lane| self.get(lane));
+        let is_it = |lane: &&Lane| {
+            let Route { account, lane, model, .. } = &*lane.route;
+            (account, lane) == (&asked.account, &asked.lane) && is_same_model(model, answered)
+        };
+        let lane = match exact {
+            Some(lane) => Some(lane),
+            None if is_same_model(&asked.model, answered) => None,
+            None => self.lanes.iter().find(is_it),
+        };
+        let lane = lane.filter(|lane| lane.route.prices.is_some());
+        lane.map_or_else(|| asked.clone(), |lane| lane.route.clone())
     }
 
     pub(super) fn len(&self) -> usize {

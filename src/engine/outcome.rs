@@ -153,7 +153,8 @@ impl Engine {
     /// Writes the end down and puts the item where the decision says.
     fn write_end(&mut self, flight: Flight, ending: Ending, decision: Decision, verdict: Option<Verdict>) {
         let now = self.now;
-        let bill = self.bill(&flight, &ending);
+        let priced = self.priced_by(&flight, &ending);
+        let bill = bill(&priced, &flight, &ending);
         let Decision { status, error, then } = decision;
         let then = match then {
             Then::Accept | Then::GiveUp => then,
@@ -180,7 +181,7 @@ impl Engine {
             Next::Pending(step) => Some(step),
             Next::Held(_) | Next::Settled(_) => None,
         };
-        let ended = ended_record(flight, ending, status, error, escalation, bill, totals, next, now);
+        let ended = ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, now);
         self.record(Record::Ended(Box::new(ended)));
         let delay = match then {
             Then::Retry => Some(backoff(attempt, totals.attempts)),
@@ -205,19 +206,14 @@ impl Engine {
         self.ledger.get(job).is_some_and(|(_, state)| state.cancelled)
     }
 
-    fn bill(&self, flight: &Flight, ending: &Ending) -> Bill {
-        let Call { route, item, .. } = &flight.call;
-        let bill = match &ending.outcome {
-            Outcome::Answer(answer) => price::of_answer(route, item, answer, ending.sent_at),
-            Outcome::Unknown { .. } | Outcome::Garbage { .. } => {
-                price::of_unknown(route, item, ending.sent_at)
+    /// The route whose price the attempt is billed at: an answer may be of another model than was asked.
+    fn priced_by(&self, flight: &Flight, ending: &Ending) -> Arc<Route> {
+        match &ending.outcome {
+            Outcome::Answer(answer) => {
+                self.lanes.answering(&flight.call.route, answer.response_model.as_deref())
             }
-            Outcome::NotSent { .. } | Outcome::Refused(_) => Bill::NOTHING,
-        };
-        // What was reserved for it stays reserved: never less than the estimate that is shown.
-        let at_risk =
-            if bill.basis == CostBasis::Estimated { flight.worst_case.max(bill.cost) } else { Usd::ZERO };
-        Bill { at_risk, ..bill }
+            _ => flight.call.route.clone(),
+        }
     }
 
     fn settled(
@@ -258,6 +254,20 @@ impl Engine {
     }
 }
 
+/// What an attempt cost, at the price of the route that `priced_by` names.
+fn bill(priced: &Route, flight: &Flight, ending: &Ending) -> Bill {
+    let item = &flight.call.item;
+    let bill = match &ending.outcome {
+        Outcome::Answer(answer) => price::of_answer(priced, item, answer, ending.sent_at),
+        Outcome::Unknown { .. } | Outcome::Garbage { .. } => price::of_unknown(priced, item, ending.sent_at),
+        Outcome::NotSent { .. } | Outcome::Refused(_) => Bill::NOTHING,
+    };
+    // What was reserved for it stays reserved: never less than the estimate that is shown.
+    let at_risk =
+        if bill.basis == CostBasis::Estimated { flight.worst_case.max(bill.cost) } else { Usd::ZERO };
+    Bill { at_risk, ..bill }
+}
+
 fn add_up(before: ItemTotals, bill: &Bill, ending: &Ending) -> ItemTotals {
     let mut totals = before;
     totals.attempts = totals.attempts.saturating_add(1);
@@ -276,6 +286,7 @@ fn add_up(before: ItemTotals, bill: &Bill, ending: &Ending) -> ItemTotals {
 #[expect(clippy::too_many_arguments, reason = "one record, filled from everything that is known at the end")]
 fn ended_record(
     flight: Flight,
+    priced: &Route,
     ending: Ending,
     status: AttemptStatus,
     error: Option<(ErrorCode, String)>,
@@ -298,7 +309,7 @@ fn ended_record(
         error,
         escalation,
         http_status: None,
-        route: facts(&route, item.wire, ending.sent_at),
+        route: facts(&route, priced, item.wire, ending.sent_at),
         response_model: None,
         request_id: None,
         finish_reason: None,
@@ -370,8 +381,8 @@ fn describe(
     }
 }
 
-fn facts(route: &Route, wire: Wire, sent_at: Timestamp) -> RouteFacts {
-    let priced = route.prices.as_ref().map(|table| (table.at(sent_at), &table.id));
+fn facts(route: &Route, priced: &Route, wire: Wire, sent_at: Timestamp) -> RouteFacts {
+    let priced = priced.prices.as_ref().map(|table| (table.at(sent_at), &table.id));
     RouteFacts {
         provider: route.provider.clone(),
         model: route.model.clone(),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, order, refusal};
-use crate::attempt::RefusalKind;
+use super::bench::{Bench, answer, order, refusal};
+use crate::attempt::{Answer, Outcome, RefusalKind};
 use crate::catalog::{Limits, Route};
 use crate::engine::{Engine, Notice};
 use crate::plan::testing::{at, route};
@@ -159,4 +159,23 @@ fn a_probe_without_room_is_not_tried_over_and_over() {
     assert!(bench.records.len() < 12, "{} records while nothing happens", bench.records.len());
     bench.pass(60);
     assert_eq!(bench.out.len(), 1);
+}
+
+/// What a token cost, of the attempts that ended.
+fn token_prices(bench: &Bench) -> Vec<(i128, u64)> {
+    bench.ends().map(|end| (end.cost.pico() / 2, end.route.input_price.unwrap())).collect()
+}
+
+#[test]
+fn an_answer_is_priced_by_the_model_that_gave_it() {
+    let routes = [route("a/m", 1), route("a/m-2026-01-01", 3), route("a/other", 5), route("b/elsewhere", 7)];
+    let mut bench = Bench::new(routes);
+    bench.submit(order("job_1", 6, "a/m"));
+    let names = ["m", "m-2026-01-01", "m-2026-02-02", "other", "Other-2026-02-02", "elsewhere"];
+    for name in names {
+        let Outcome::Answer(answer) = answer("good") else { unreachable!() };
+        bench.end(Outcome::Answer(Answer { response_model: Some(name.to_owned()), ..answer }));
+    }
+    let expected = [1, 3, 1, 5, 5, 1];
+    assert_eq!(token_prices(&bench), expected.map(|price| (i128::from(price), price)));
 }

@@ -240,6 +240,39 @@ fn only_the_limit_of_a_cut_off_request_changes_and_no_further_than_the_model_all
     assert_eq!(sent, [asked.clone(), asked.replace("400", "1000")]);
 }
 
+/// This text, whole, from a model that calls itself so.
+fn said_by(model: &str, content: &str) -> Say {
+    let body = chat(&format!("{content:?}"), "stop", USAGE);
+    Say::json(200, body.replace("\"model\":\"small\"", &format!("\"model\":{model:?}")))
+}
+
+#[test]
+fn another_model_that_answers_is_billed_at_its_own_price() {
+    for (answered, nanos, extra) in [
+        ("small-2026-08-07", 20_000, Value::Null),
+        ("large", 200_000, r#"{"model_mismatch":true}"#.into()),
+        ("large-2026-08-07", 200_000, r#"{"model_mismatch":true}"#.into()),
+        ("unheard-of", 20_000, r#"{"model_mismatch":true}"#.into()),
+    ] {
+        let server = Script::always(said_by(answered, "ok"));
+        let overnight = Overnight::configured(&format!(
+            "{}[models.\"box/large\"]\nprice = {{ input = 10, output = 20 }}\nmax_output = 1_000\n",
+            config(&server.base_url())
+        ));
+        says(&overnight.work(ONE, ""), 0, &[]);
+        let attempt = overnight.rows("attempts").remove(0);
+        assert_eq!(
+            (&attempt["cost_nano_usd"], &attempt["extra_json"]),
+            (&nanos.into(), &extra),
+            "{answered}"
+        );
+        assert_eq!((text(&attempt, "request_model"), text(&attempt, "response_model")), ("small", answered));
+        let price = if nanos == 20_000 { "box/small config" } else { "box/large config" };
+        assert_eq!(text(&attempt, "price_id"), price, "{answered}");
+        assert_eq!(overnight.job()["cost_usd"].as_f64(), Some(nanos as f64 / 1e9));
+    }
+}
+
 #[test]
 fn an_answer_that_was_filtered_is_not_asked_for_again_there() {
     let night = Night::with("", Say::json(200, chat("\"\"", "content_filter", USAGE)));
@@ -250,7 +283,7 @@ fn an_answer_that_was_filtered_is_not_asked_for_again_there() {
 #[test]
 fn a_refused_answer_goes_to_the_next_step() {
     let server = Script::start(|_, request| match request.text().contains("\"large\"") {
-        true => Say::answer("done"),
+        true => said_by("large", "done"),
         false => Say::json(200, chat("null,\"refusal\":\"I cannot\"", "stop", USAGE)),
     });
     let overnight = Overnight::configured(&format!(
