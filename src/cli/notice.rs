@@ -23,6 +23,11 @@ pub fn line(notice: &Notice) -> Line {
             format!("failed too often in a row: {why}; one request at a time probes it"),
         ),
         Notice::CircuitClosed(account) => (Paint::Good, &**account, "answers again".to_owned()),
+        Notice::FewFiles(calls) => (
+            Paint::Warn,
+            "open files",
+            format!("are limited, so {calls} calls run at a time; ulimit -n 4096 allows more"),
+        ),
         Notice::ClockSetBack(by) => (
             Paint::Warn,
             "the clock",
@@ -44,6 +49,7 @@ mod tests {
         insta::assert_snapshot!(said(Notice::AccountStopped("openai".into(), "key OPENAI_API_KEY rejected".into())), @"openai stopped until you act: key OPENAI_API_KEY rejected; its items wait or go elsewhere");
         insta::assert_snapshot!(said(Notice::RouteDead("openai/gpt-3".into(), "the model is retired".into())), @"openai/gpt-3 is out for this run: the model is retired");
         insta::assert_snapshot!(said(Notice::CircuitOpen("groq".into(), "HTTP 500 \u{1b}[2J".into())), @r"groq failed too often in a row: HTTP 500 \x1b[2J; one request at a time probes it");
+        insta::assert_snapshot!(said(Notice::FewFiles(12)), @"open files are limited, so 12 calls run at a time; ulimit -n 4096 allows more");
         insta::assert_snapshot!(said(Notice::CircuitClosed("groq".into())), @"groq answers again");
     }
 }

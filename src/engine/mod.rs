@@ -133,6 +133,8 @@ pub enum Notice {
     CircuitOpen(Arc<str>, String),
     /// It answers again.
     CircuitClosed(Arc<str>),
+    /// More calls would be in flight if more files could be open: how many there are.
+    FewFiles(u32),
     /// The clock was set back by this much; windows and pauses were worked out anew.
     ClockSetBack(Duration),
 }
@@ -176,6 +178,12 @@ impl Engine {
             engine.take_up(&job);
         }
         engine
+    }
+
+    /// Keeps no more calls than this in flight, over all routes.
+    pub fn with_most_calls(mut self, most: u32) -> Engine {
+        self.lanes.most_calls = most;
+        self
     }
 
     /// Handles one event and says what is to be done.
@@ -307,6 +315,9 @@ impl Engine {
     fn tick(&mut self) {
         self.send_ready();
         self.start();
+        if let Some(most) = self.lanes.news_of_full() {
+            self.effects.push(Effect::Tell(Notice::FewFiles(most)));
+        }
         self.close_ended_jobs();
         self.checkpoint();
         let wake = self.next_wake();

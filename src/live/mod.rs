@@ -35,6 +35,7 @@ use crate::store::files::FileStore;
 use crate::store::prompts::PromptReader;
 use crate::view::{JobView, Waiting};
 
+mod files;
 mod inbox;
 mod parts;
 mod reader;
@@ -135,7 +136,7 @@ pub async fn run(
     let staged = setup.store.reader();
     let threads = Threads::start(setup.store, &setup.ledger, setup.parts, inbox.clone())?;
     let mut driver = Driver {
-        engine: Engine::new(setup.routes, setup.ledger, now),
+        engine: Engine::new(setup.routes, setup.ledger, now).with_most_calls(files::most_calls()),
         providers: setup.providers,
         calls: JoinSet::new(),
         inbox,
