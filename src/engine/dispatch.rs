@@ -31,6 +31,9 @@ const DEADLINE_MARGIN: f64 = 1.15;
 /// Items a minute assumed before any has ended.
 const ASSUMED_PACE: f64 = 300.0;
 
+/// Items the budget has no room for that are passed over for smaller ones behind them.
+const MOST_PASSED_OVER: u32 = 32;
+
 /// What the first gate says to an item.
 enum Admission {
     Start(Arc<Route>, Usd),
@@ -40,11 +43,14 @@ enum Admission {
 }
 
 /// What keeps items of a queue waiting: those behind an item that waits are looked at only where a route
-/// could say something else to them, so that one that needs a missing key does not stop all others.
+/// could say something else to them, so that one that needs a missing key does not stop all others. A few
+/// that the budget has no room for are passed over, because smaller ones may still fit.
 #[derive(Default)]
 struct Waits {
     reason: Option<Parked>,
     kinds: Vec<Kind>,
+    /// How many the budget had no room for.
+    too_dear: u32,
 }
 
 impl Waits {
@@ -52,17 +58,24 @@ impl Waits {
         !self.kinds.is_empty() && self.kinds.contains(&Kind::of(item, routes))
     }
 
-    /// Adds a reason to wait. Returns whether items of another kind may still start.
+    /// Adds a reason to wait. Returns whether items behind it may still start.
     fn add(&mut self, parked: Parked, item: &Item, routes: &[Arc<Route>]) -> bool {
-        let only_its_kind = !matches!(parked.waiting, Waiting::RateLimit | Waiting::Budget);
+        let waiting = parked.waiting;
         match &mut self.reason {
             None => self.reason = Some(parked),
             Some(first) => first.until = [first.until, parked.until].into_iter().flatten().min(),
         }
-        if only_its_kind {
-            self.kinds.push(Kind::of(item, routes));
+        match waiting {
+            Waiting::RateLimit => false,
+            Waiting::Budget => {
+                self.too_dear += 1;
+                self.too_dear < MOST_PASSED_OVER
+            }
+            _ => {
+                self.kinds.push(Kind::of(item, routes));
+                true
+            }
         }
-        only_its_kind
     }
 }
 

@@ -260,9 +260,13 @@ impl Engine {
 
     fn prompts(&mut self, job: &JobId, items: Vec<Arc<Item>>) {
         let Some(queue) = self.queues.get_mut(job) else { return };
-        let mut unknown = Vec::new();
+        let (mut unknown, mut expired) = (Vec::new(), Vec::new());
         for item in items {
             let state = self.ledger.get(job).expect("a queue has a ledger").1.items.get(item.index);
+            if queue.expiring.remove(&item.index) {
+                expired.push(item);
+                continue;
+            }
             match queue.orphans.remove(&item.index) {
                 Some(attempt) => unknown.push((attempt, item)),
                 None if state.is_final() => queue.not_wanted(&item, state.step()),
@@ -271,6 +275,9 @@ impl Engine {
         }
         for (attempt, item) in unknown {
             self.settle_orphan(job, attempt, item);
+        }
+        for item in expired {
+            self.expire_held(job, &item);
         }
     }
 
@@ -315,6 +322,7 @@ impl Engine {
     fn tick(&mut self) {
         self.send_ready();
         self.start();
+        self.read_expired_held();
         if let Some(most) = self.lanes.news_of_full() {
             self.effects.push(Effect::Tell(Notice::FewFiles(most)));
         }
@@ -366,9 +374,10 @@ impl Engine {
             let parked = step.parked.as_ref().and_then(|parked| parked.until);
             [parked, step.next_due()].into_iter().flatten()
         });
-        let deadlines = self.queues.values().filter(|queue| !queue.is_idle());
+        let waits = |id: &JobId| self.ledger.get(id).is_some_and(|(_, state)| state.counts().held > 0);
+        let deadlines = self.queues.iter().filter(|(id, queue)| !queue.is_idle() || waits(id));
         let deadlines =
-            deadlines.flat_map(|queue| queue.job.classes.iter().filter_map(|class| class.deadline));
+            deadlines.flat_map(|(_, queue)| queue.job.classes.iter().filter_map(|class| class.deadline));
         let later = parked.chain(deadlines).filter(|&at| at > self.now).min().unwrap_or(Timestamp::MAX);
         later.min(checkpoint).min(self.lanes.next_change(self.now))
     }

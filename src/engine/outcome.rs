@@ -15,7 +15,7 @@ use crate::catalog::Route;
 use crate::check::Verdict;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, Job, JobId, Wire};
-use crate::ledger::ItemState;
+use crate::ledger::{ItemState, Phase};
 use crate::money::Usd;
 use crate::plan::limit::larger;
 use crate::plan::price::{self, Bill};
@@ -232,6 +232,31 @@ impl Engine {
         let error = if status == ItemStatus::Succeeded { None } else { error };
         let settled = describe(&flight.job, &flight.item, status, error, self.now);
         Settled { valid, step: Some(flight.step), totals, ..settled }
+    }
+
+    /// Asks for the held items whose deadline has passed: who was to decide did not.
+    pub(super) fn read_expired_held(&mut self) {
+        for (id, queue) in &mut self.queues {
+            let (job, state) = self.ledger.get(id).expect("a queue has a ledger");
+            let is_past = |deadline: Option<Timestamp>| deadline.is_some_and(|deadline| deadline <= self.now);
+            if state.counts().held == 0 || !job.classes.iter().any(|class| is_past(class.deadline)) {
+                continue;
+            }
+            let mut items = state.held();
+            items.retain(|&item| is_past(job.class(item).deadline) && queue.expiring.insert(item));
+            if !items.is_empty() {
+                self.effects.push(Effect::Read(id.clone(), items));
+            }
+        }
+    }
+
+    /// Ends a held item whose deadline has passed, unless it was let go meanwhile.
+    pub(super) fn expire_held(&mut self, id: &JobId, item: &Item) {
+        let (job, state) = self.ledger.get(id).expect("a queue has a ledger");
+        if state.items.get(item.index).phase() == Phase::Held {
+            let why = "its deadline passed while it waited for a decision".to_owned();
+            self.settle_unsent(&job.clone(), item, ItemStatus::Expired, (ErrorCode::Deadline, why));
+        }
     }
 
     /// Ends an item without a further attempt.

@@ -7,7 +7,7 @@
 //! Pure.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use crate::check::Rule;
@@ -35,6 +35,8 @@ pub(super) struct JobQueue {
     pub steps: BTreeMap<(u16, u8), StepQueue>,
     /// Attempts a former process left open: their outcome is unknown.
     pub orphans: BTreeMap<ItemIndex, AttemptId>,
+    /// Held items that are being read because their deadline passed.
+    pub expiring: BTreeSet<ItemIndex>,
     /// Whether its last part was asked for.
     pub closing: bool,
     /// How fast its items end.
@@ -88,6 +90,7 @@ impl JobQueue {
             rule,
             steps: BTreeMap::new(),
             orphans: BTreeMap::new(),
+            expiring: BTreeSet::new(),
             closing: false,
             pace: Pace::default(),
             members,
