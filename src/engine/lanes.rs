@@ -262,6 +262,16 @@ impl Lanes {
         }
     }
 
+    /// An earlier process may have sent a moment ago: no limit starts with room for a burst.
+    pub(super) fn start_empty(&mut self, now: Timestamp) {
+        for lane in &mut self.lanes {
+            lane.quota.restart(now);
+        }
+        for (_, _, quota) in &mut self.accounts {
+            quota.restart(now);
+        }
+    }
+
     pub(super) fn clock_set_back(&mut self, now: Timestamp) {
         for lane in &mut self.lanes {
             lane.quota.restart(now);

@@ -173,6 +173,9 @@ impl Engine {
             records: Vec::new(),
             effects: Vec::new(),
         };
+        if engine.ledger.globals.next_attempt > 0 {
+            engine.lanes.start_empty(now);
+        }
         let unfinished: Vec<JobId> = engine.unfinished().map(|job| job.id.clone()).collect();
         for job in unfinished {
             engine.take_up(&job);
