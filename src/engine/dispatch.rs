@@ -38,6 +38,8 @@ const MOST_PASSED_OVER: u32 = 32;
 enum Admission {
     Start(Arc<Route>, Usd),
     Park(Parked),
+    /// Until a person acts, for what the item itself asks for.
+    SetAside(Parked),
     Up,
     End(ErrorCode, String),
 }
@@ -49,6 +51,8 @@ enum Admission {
 struct Waits {
     reason: Option<Parked>,
     kinds: Vec<Kind>,
+    /// Of these, the ones that only a person can help.
+    hopeless: Vec<Kind>,
     /// How many the budget had no room for.
     too_dear: u32,
 }
@@ -135,8 +139,10 @@ impl Engine {
             while let Some(item) = self.take_out(id, key, 0) {
                 self.settle_unsent(&job, &item, status, (code, why.to_owned()));
             }
-            // What waits out a pause does not wait for its end to be swept.
-            self.queue_and_state(id).0.step(key.0, key.1).end_pauses(now);
+            // What waits out a pause, or is set aside, does not wait for its end to be swept.
+            let queue = self.queue_and_state(id).0.step(key.0, key.1);
+            queue.end_pauses(now);
+            queue.look_again();
             self.refill(id, key);
             return false;
         }
@@ -170,6 +176,11 @@ impl Engine {
                     self.take_out(id, key, at);
                     self.launch(job, item, key.1, route, worst_case);
                 }
+                Admission::SetAside(parked) => {
+                    waiting.hopeless.push(Kind::of(&item, &routes));
+                    waiting.add(parked, &item, &routes);
+                    at += 1;
+                }
                 Admission::Park(parked) => {
                     if !waiting.add(parked, &item, &routes) {
                         break;
@@ -193,9 +204,20 @@ impl Engine {
                 }
             }
         }
-        self.park(id, key, waiting.reason);
+        self.set_aside(id, key, &waiting, &routes);
+        let (queue, _) = self.queue_and_state(id);
+        let reason = queue.step(key.0, key.1).waits_for(waiting.reason);
+        self.park(id, key, reason);
         self.refill(id, key);
         moved_up
+    }
+
+    /// Where only a person can help all that is loaded, makes place for items behind it.
+    fn set_aside(&mut self, id: &JobId, key: (u16, u8), waiting: &Waits, routes: &[Arc<Route>]) {
+        let Some(reason) = waiting.reason.clone().filter(|_| !waiting.hopeless.is_empty()) else { return };
+        let (queue, state) = self.queue_and_state(id);
+        let is_hopeless = |item: &Item| waiting.hopeless.contains(&Kind::of(item, routes));
+        queue.set_aside(key, is_hopeless, reason, &mut state.items);
     }
 
     fn refill(&mut self, id: &JobId, key: (u16, u8)) {
@@ -272,7 +294,7 @@ impl Engine {
                 format!("about {} input tokens fit no model of its ladder", item.input_tokens),
             ),
             Choice::Never { why, can_be_mended: true } => {
-                Admission::Park(Parked { waiting: Waiting::NoRoute, until: None, words: Some(why) })
+                Admission::SetAside(Parked { waiting: Waiting::NoRoute, until: None, words: Some(why) })
             }
             Choice::Never { why, .. } => Admission::End(ErrorCode::NoRoute, why),
         }

@@ -49,7 +49,7 @@ mod views;
 
 use flight::Flight;
 use lanes::Lanes;
-use queue::JobQueue;
+use queue::{JobQueue, StepQueue};
 
 /// How often the index is brought up to date.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -296,6 +296,10 @@ impl Engine {
         if resumed {
             // The user says that what stopped is mended: shut doors are tried.
             self.lanes.knock(self.now);
+            self.queues
+                .values_mut()
+                .flat_map(|queue| queue.steps.values_mut())
+                .for_each(StepQueue::look_again);
         }
         let (queue, state) = self.queue_and_state(&job);
         for item in held {

@@ -4,6 +4,7 @@ use super::bench::{Bench, Order, answer, order};
 use crate::attempt::{Answer, Ending, ErrorCode, Finish, ItemStatus, Outcome, RateHints, RefusalKind};
 use crate::catalog::Route;
 use crate::check::{Check, Verdict};
+use crate::clock::Timestamp;
 use crate::engine::{Call, Event};
 use crate::job::{Body, ItemOptions, Needs};
 use crate::plan::testing::route;
@@ -101,6 +102,27 @@ fn an_item_that_needs_a_missing_key_does_not_stop_the_others() {
     assert_eq!(bench.items(), [1, 3]);
     assert_eq!(bench.waits(&job), [Waiting::NoRoute]);
     assert!(bench.view(&job).waiting_for.unwrap().contains("set KEY"));
+}
+
+#[test]
+fn many_items_that_need_a_missing_key_do_not_stop_those_behind_them() {
+    let sees = Needs { vision: true, ..Needs::default() };
+    let keyless = Route { unusable: Some("set KEY".into()), features: Some(sees), ..route("b/sees", 5) };
+    let mut bench = Bench::new([route("a/m", 1), keyless]);
+    let job = bench.submit(order("job_1", 2_003, "a/m|b/sees").with(|order| {
+        order.items[..2_000].iter_mut().for_each(|item| item.needs = sees);
+    }));
+    assert_eq!(bench.items(), [2_000, 2_001, 2_002]);
+    (0..3).for_each(|_| drop(bench.answer("good")));
+    let view = bench.view(&job);
+    assert_eq!((view.counts.pending, view.waiting.get(&Waiting::NoRoute)), (2_000, Some(&2_000)));
+    assert!(view.waiting_for.unwrap().contains("set KEY"));
+    // Looking at all of them again and again would find nothing; the user may know better.
+    assert_eq!(bench.wakes_at(), Timestamp::MAX);
+    bench.command(&job, JobChange::Resumed);
+    assert_eq!((bench.out.len(), bench.counts(&job).pending), (0, 2_000));
+    bench.command(&job, JobChange::Cancelled);
+    assert_eq!(bench.counts(&job).cancelled, 2_000);
 }
 
 #[test]
