@@ -148,6 +148,12 @@ impl Ended {
             matches!(code, Some(Auth | Cancelled | Network | NoRoute | Overloaded | Quota | RateLimited));
         !not_taken && self.status != AttemptStatus::Unknown
     }
+
+    /// Whether its answer was cut off and is asked for once more on this step, with a larger limit.
+    pub fn asks_for_more(&self) -> bool {
+        let cut_off = matches!(self.error, Some((ErrorCode::Truncated, _)));
+        cut_off && self.next == Next::Pending(self.step)
+    }
 }
 
 /// What becomes of an item when an attempt of it has ended.

@@ -23,17 +23,25 @@ pub struct Endpoint {
     /// Name of the key's source, to name it in messages: `OPENAI_API_KEY`.
     pub key_name: Option<String>,
     /// Headers sent with every request.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<Header>,
     /// Ways it differs from its family.
     pub quirks: Quirks,
     /// From sending the first byte to having the whole response.
     pub timeout: Duration,
 }
 
+impl Endpoint {
+    /// Every key that is sent along: its own, and those in headers.
+    pub fn keys(&self) -> impl Iterator<Item = &Secret> {
+        let in_headers = self.headers.iter().filter(|header| header.is_key).map(|header| &header.value);
+        self.key.iter().chain(in_headers)
+    }
+}
+
 /// Headers by name only: some hold keys.
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let headers: Vec<&str> = self.headers.iter().map(|header| header.name.as_str()).collect();
         f.debug_struct("Endpoint")
             .field("provider", &self.provider)
             .field("base_url", &self.base_url)
@@ -45,6 +53,17 @@ impl fmt::Debug for Endpoint {
             .field("timeout", &self.timeout)
             .finish()
     }
+}
+
+/// A header the user adds to every request.
+#[derive(Clone, Debug)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Secret,
+    /// The value is a key: it was taken from where keys are, not written in the config.
+    pub is_key: bool,
 }
 
 /// How a key is presented.

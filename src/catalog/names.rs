@@ -1,4 +1,4 @@
-//! Names people mistype: the nearest known one.
+//! Names people mistype: the nearest known one. Names that providers vary: the same model.
 //!
 //! Pure.
 
@@ -14,6 +14,28 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 /// ` (did you mean X?)`, or nothing.
 pub fn did_you_mean(name: Option<&str>) -> String {
     name.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
+}
+
+/// Whether two names are of one model, maker and date aside: `gpt-4o-mini-2024-07-18` and
+/// `openai/gpt-4o-mini` are.
+pub fn is_same_model(one: &str, other: &str) -> bool {
+    one == other || family(one).eq_ignore_ascii_case(family(other))
+}
+
+/// A model's name without maker and date.
+fn family(name: &str) -> &str {
+    let name = name.rsplit('/').next().unwrap_or_default();
+    let undated = |digits: &[usize]| {
+        let mut rest = name;
+        for &n in digits.iter().rev() {
+            let (before, last) = rest.rsplit_once('-')?;
+            rest = (last.len() == n && last.bytes().all(|b| b.is_ascii_digit())).then_some(before)?;
+        }
+        Some(rest)
+    };
+    let dates: [&[usize]; 6] = [&[4, 2, 2], &[8], &[7], &[6], &[5], &[4]];
+    let latest = name.strip_suffix("-latest");
+    latest.or_else(|| dates.iter().find_map(|digits| undated(digits))).unwrap_or(name)
 }
 
 fn distance(wrong: &str, name: &str) -> usize {
@@ -35,5 +57,23 @@ mod tests {
         assert_eq!(nearest("priorty", known), Some("priority"));
         assert_eq!(nearest("Model", known), Some("models"));
         assert_eq!(nearest("foo", known), None);
+    }
+
+    #[test]
+    fn a_dated_name_is_the_same_model() {
+        for (asked, answered, same) in [
+            ("gpt-5-mini", "gpt-5-mini-2025-08-07", true),
+            ("gpt-4o-mini-2024-07-18", "gpt-4o-mini", true),
+            ("openai/gpt-oss-20b", "gpt-oss-20b", true),
+            ("GLM-4.7", "glm-4.7", true),
+            ("mistral-small-latest", "mistral-small-2506", true),
+            ("claude-haiku-4-5", "claude-haiku-4-5-20251001", true),
+            ("gpt-4o", "gpt-4o-mini", false),
+            ("gpt-5-mini", "gpt-5-08-07", false),
+            ("deepseek-flash", "deepseek-v4-pro", false),
+            ("qwen-30b", "qwen-235b", false),
+        ] {
+            assert_eq!(is_same_model(asked, answered), same, "{asked} {answered}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Limits;
 use super::calendar::Calendar;
-use super::endpoint::{Auth, Endpoint, Quirks, Secret};
+use super::endpoint::{Auth, Endpoint, Header, Quirks, Secret};
 use crate::job::Wire;
 
 /// Who serves models, under one account.
@@ -36,7 +36,7 @@ pub struct Provider {
     /// What became of the search for a key.
     pub key: Key,
     /// Headers sent with every request; some hold keys.
-    pub headers: Vec<(String, Secret)>,
+    pub headers: Vec<Header>,
     /// Formats it takes.
     pub wires: Vec<Wire>,
     /// Whether it runs on the user's own machines.
@@ -201,11 +201,7 @@ impl Provider {
             auth: self.auth.clone(),
             key,
             key_name,
-            headers: self
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-                .collect(),
+            headers: self.headers.clone(),
             quirks: self.quirks.clone(),
             timeout: self.timeout,
         })

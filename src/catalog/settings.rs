@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 
 use super::calendar::Calendar;
-use super::endpoint::{Auth, Secret};
+use super::endpoint::{Auth, Header};
 use super::model::Model;
 use super::pricing::{self, PriceError, PriceText, WindowText};
 use super::provider::{Family, Key, Provider};
@@ -41,7 +41,7 @@ pub struct ProviderSettings {
     /// The key, or why there is none.
     pub key: Key,
     /// Headers sent with every request; some hold keys.
-    pub headers: Vec<(String, Secret)>,
+    pub headers: Vec<Header>,
     /// Formats it takes.
     pub wires: Option<Vec<Wire>>,
     /// Lanes that may be used.

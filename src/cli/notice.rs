@@ -24,6 +24,11 @@ pub fn line(notice: &Notice) -> Line {
             format!("failed too often in a row: {why}; one request at a time probes it"),
         ),
         Notice::CircuitClosed(account) => (Paint::Good, &**account, "answers again".to_owned()),
+        Notice::FewFiles(calls) => (
+            Paint::Warn,
+            "open files",
+            format!("are limited, so {calls} calls run at a time; ulimit -n 4096 allows more"),
+        ),
         Notice::ClockSetBack(by) => (
             Paint::Warn,
             "the clock",
@@ -80,6 +85,7 @@ mod tests {
         insta::assert_snapshot!(said(alert(Scope::Process, day, 80)), @"the day's budget has reached 80%: $4.01 of $5.00");
         insta::assert_snapshot!(said(alert(Scope::Tag("team=search".into()), day, 100)), @"the day's budget of team=search is used up: $4.01 of $5.00; its items wait for the next day");
         insta::assert_snapshot!(said(alert(Scope::Job(JobId::new("job_01kb3v6m8d")), Period::Total, 50)), @"the cap of job_01kb3v6m8d has reached 50%: $4.01 of $5.00");
+        insta::assert_snapshot!(said(Notice::FewFiles(12)), @"open files are limited, so 12 calls run at a time; ulimit -n 4096 allows more");
         insta::assert_snapshot!(said(Notice::CircuitClosed("groq".into())), @"groq answers again");
     }
 }

@@ -27,6 +27,7 @@ mod sections;
 mod show;
 mod source;
 mod template;
+mod variables;
 
 pub use budget::{Budget, Webhook};
 pub use problem::{ConfigError, Origin, Problem};
@@ -105,6 +106,7 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
     let providers = providers::read(&mut root, &bundled, &places, &mut log);
     let models = models::read(&mut root, &mut log);
     root.finish(&mut log);
+    variables::check(inputs.env, &tree, &mut log);
 
     let settings = crate::catalog::settings::Settings { providers, models };
     let (catalog, errors) = bundled.merge(&settings);

@@ -7,7 +7,7 @@ use super::secrets::{self, Reference};
 use super::sections::Places;
 use super::source::Value;
 use crate::catalog::calendar::Calendar;
-use crate::catalog::endpoint::{Auth, Secret};
+use crate::catalog::endpoint::{Auth, Header, Secret};
 use crate::catalog::hours::Hours;
 use crate::catalog::provider::{Family, Key, Provider};
 use crate::catalog::settings::ProviderSettings;
@@ -210,14 +210,10 @@ fn is_host_part(text: &str) -> bool {
 
 /// Headers; a value is literal or, like a key, the name of a place. What looks like a secret must be
 /// the latter.
-fn headers(
-    section: &mut Section<'_>,
-    env: &BTreeMap<String, String>,
-    log: &mut Log,
-) -> Vec<(String, Secret)> {
+fn headers(section: &mut Section<'_>, env: &BTreeMap<String, String>, log: &mut Log) -> Vec<Header> {
     let read = section.get("headers", log, |value| {
         let Value::Table(table) = value else { return Err("must be a table of texts".to_owned()) };
-        table.iter().map(|(name, node)| Ok((name.clone(), header(name, &node.value, env)?))).collect()
+        table.iter().map(|(name, node)| header(name, &node.value, env)).collect()
     });
     read.unwrap_or_default()
 }
@@ -226,7 +222,7 @@ fn headers(
 const SECRET_WORDS: [&str; 8] =
     ["key", "apikey", "token", "secret", "password", "auth", "authorization", "cookie"];
 
-fn header(name: &str, value: &Value, env: &BTreeMap<String, String>) -> Parsed<Secret> {
+fn header(name: &str, value: &Value, env: &BTreeMap<String, String>) -> Parsed<Header> {
     if !words::is_header_name(name) {
         return Err(format!("{name:?} is not the name of a header"));
     }
@@ -235,11 +231,12 @@ fn header(name: &str, value: &Value, env: &BTreeMap<String, String>) -> Parsed<S
     if secret || written.starts_with("env:") || written.starts_with("file:") {
         let example = name.to_uppercase().replace('-', "_");
         let found = secrets::reference(value, &example)?.resolve(env);
-        return found.map(|found| found.secret).map_err(|e| format!("{name}: {e}"));
+        let found = found.map_err(|error| format!("{name}: {error}"))?;
+        return Ok(Header { name: name.to_owned(), value: found.secret, is_key: true });
     }
     let visible = written.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     if visible {
-        Ok(Secret::new(&written))
+        Ok(Header { name: name.to_owned(), value: Secret::new(&written), is_key: false })
     } else {
         Err(format!("{name}: a header's value is one line of plain text"))
     }

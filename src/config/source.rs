@@ -36,9 +36,9 @@ pub(super) struct Tree {
 }
 
 /// Variables of ours that are no keys of the config.
-const ENV_PREFIX: &str = "OVERNIGHT_";
+pub(super) const ENV_PREFIX: &str = "OVERNIGHT_";
 /// Stands between the parts of a key.
-const ENV_SEPARATOR: &str = "__";
+pub(super) const ENV_SEPARATOR: &str = "__";
 
 impl Tree {
     /// Reads TOML; what cannot be read is a problem with its line, and the rest is kept.

@@ -70,8 +70,9 @@ fn everything_can_be_written() {
     assert_eq!((table.windows[0].price.output, route.limits.concurrency), (1_200_000, Some(500)));
     let own = config.catalog.provider("gpu-box").unwrap();
     let headers: Vec<(&str, &str)> =
-        own.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        own.headers.iter().map(|header| (header.name.as_str(), header.value.expose())).collect();
     assert_eq!(headers, [("x-gateway-token", "t"), ("x-team", "search")]);
+    assert_eq!(own.headers.iter().map(|header| header.is_key).collect::<Vec<_>>(), [true, false]);
     assert_eq!(own.timeout.as_secs(), 600);
     assert!(!own.hours.is_open("2026-11-20T12:00:00Z".parse().unwrap()));
 }
@@ -245,6 +246,29 @@ fn a_variable_with_a_wrong_name_or_value_is_a_problem() {
             "OVERNIGHT_RESULTS__RAW: `results.raw`: must be true or false",
         ]
     );
+}
+
+#[test]
+fn a_variable_that_was_meant_to_set_something_is_a_problem() {
+    for (variable, meant) in [
+        ("OVERNIGHT_STATE_DIR", " (did you mean OVERNIGHT_STATE__DIR?)"),
+        ("OVERNIGHT_BUDGET_DAYS", " (did you mean OVERNIGHT_BUDGET__DAY?)"),
+        ("OVERNIGHT_MAX_COST", " (did you mean OVERNIGHT_DEFAULTS__MAX_COST?)"),
+        ("OVERNIGHT_PROVIDERS_OPENAI_RPM", ""),
+        ("OVERNIGHT_MODELS", " (did you mean OVERNIGHT_DEFAULTS__MODELS?)"),
+    ] {
+        let error = check_with("", &[(variable, "sk-canary")], &[]).unwrap_err();
+        let told: Vec<String> = error.problems.iter().map(Problem::to_string).collect();
+        let expected =
+            format!("{variable}: sets nothing{meant}; two underscores stand between the parts of a key");
+        assert_eq!(told, [expected]);
+    }
+    let others = ["CONFIG", "TOKEN", "SEED", "TEST_PYTHON", "PORT", "SERVICE_HOST", "PORT_8787_TCP_ADDR"];
+    for name in others {
+        check_with("", &[(&format!("OVERNIGHT_{name}"), "x")], &[]).unwrap_or_else(|error| panic!("{error}"));
+    }
+    let text = "[providers.openai]\napi_key = \"env:OVERNIGHT_DAEMON_TOKEN\"";
+    check_with(text, &[("OVERNIGHT_DAEMON_TOKEN", "sk-x")], &[]).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What happens next to an item whose attempt has ended: the only place that decides it.
 //!
 //! Failover is not escalation. An account that is down, throttled, out of credit, or a model that is
-//! retired says nothing of the item: it goes back to its step. An answer that is cut off, refused, or
-//! rejected by its check moves up the ladder. A request the provider calls invalid ends at once.
+//! retired says nothing of the item: it goes back to its step. An answer that is cut off is asked for
+//! once more with a larger limit; one that is cut off still, refused, or rejected by its check moves up
+//! the ladder. A request the provider calls invalid ends at once.
 //!
 //! Pure.
 
@@ -24,6 +25,8 @@ pub(super) struct Situation<'a> {
     pub unknowns: u8,
     /// Whether the ladder ends here.
     pub last_step: bool,
+    /// Whether its model would answer at greater length, and was not asked to on this step.
+    pub has_more_room: bool,
     /// The most this attempt may have cost.
     pub worst_case: Usd,
 }
@@ -48,6 +51,8 @@ pub(super) enum Then {
     Failover,
     /// Again on its step, after a pause.
     Retry,
+    /// Once more on its step, with a larger output limit.
+    Longer,
     /// On the next step.
     Escalate,
     /// Nothing that may be tried is left.
@@ -77,7 +82,8 @@ fn answered(answer: &Answer, verdict: &Verdict, given: &Situation<'_>) -> Decisi
         Finish::Complete => {}
         Finish::Truncated if given.options.accept_truncated => {}
         Finish::Truncated => {
-            return rejected(ErrorCode::Truncated, "the answer was cut off at the output limit", up(given));
+            let then = if given.has_more_room { again(given, Then::Longer) } else { up(given) };
+            return rejected(ErrorCode::Truncated, "the answer was cut off at the output limit", then);
         }
         Finish::Refusal => return rejected(ErrorCode::Refusal, "the model declined to answer", up(given)),
         Finish::ContentFilter => {
@@ -127,7 +133,11 @@ fn unknown(message: &str, code: ErrorCode, given: &Situation<'_>) -> Decision {
 }
 
 fn retry_or_give_up(given: &Situation<'_>) -> Then {
-    if given.attempts + 1 >= given.max_attempts { Then::GiveUp } else { Then::Retry }
+    again(given, Then::Retry)
+}
+
+fn again(given: &Situation<'_>, then: Then) -> Then {
+    if given.attempts + 1 >= given.max_attempts { Then::GiveUp } else { then }
 }
 
 fn up(given: &Situation<'_>) -> Then {
@@ -152,6 +162,7 @@ mod tests {
             attempts: 0,
             unknowns: 0,
             last_step: false,
+            has_more_room: false,
             worst_case: Usd::ZERO,
         };
         change(&mut given);
@@ -198,6 +209,24 @@ mod tests {
         check(answer(Finish::Complete), failed(), |_| (), Then::Escalate);
         check(answer(Finish::Complete), failed(), |given| given.attempts = 3, Then::GiveUp);
         check(answer(Finish::Complete), Verdict::Pass, |given| given.attempts = 3, Then::Accept);
+    }
+
+    #[test]
+    fn a_cut_off_answer_gets_more_room_before_it_moves_up() {
+        let cut_off = || answer(Finish::Truncated);
+        check(cut_off(), Verdict::Pass, |given| given.has_more_room = true, Then::Longer);
+        check(
+            cut_off(),
+            Verdict::Pass,
+            |given| (given.has_more_room, given.attempts) = (true, 3),
+            Then::GiveUp,
+        );
+        check(
+            cut_off(),
+            Verdict::Pass,
+            |given| (given.has_more_room, given.last_step) = (true, true),
+            Then::Longer,
+        );
     }
 
     #[test]

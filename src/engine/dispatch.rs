@@ -15,9 +15,11 @@ use super::{Call, Effect, Engine};
 use crate::attempt::{ErrorCode, ItemStatus};
 use crate::catalog::Route;
 use crate::clock::Timestamp;
+use crate::input::limit::with_output_limit;
 use crate::job::{AttemptId, Item, Job, JobId};
 use crate::ledger::{Full, Scope, Tags};
 use crate::money::Usd;
+use crate::plan::limit::larger;
 use crate::plan::price;
 use crate::plan::route::{Choice, Circumstances, Kind, choose};
 use crate::record::{Record, Started};
@@ -30,24 +32,34 @@ const DEADLINE_MARGIN: f64 = 1.15;
 /// Items a minute assumed before any has ended.
 const ASSUMED_PACE: f64 = 300.0;
 
+/// Items the budget has no room for that are passed over for smaller ones behind them.
+const MOST_PASSED_OVER: u32 = 32;
+
 /// What the first gate says to an item.
 enum Admission {
     Start(Arc<Route>, Usd),
     Park(Parked),
     OutOfMoney(Box<Full>),
+    /// Until a person acts, for what the item itself asks for.
+    SetAside(Parked),
     Up,
     End(ErrorCode, String),
 }
 
 /// What keeps items of a queue waiting: those behind an item that waits are looked at only where a route
-/// could say something else to them, so that one that needs a missing key does not stop all others.
+/// could say something else to them, so that one that needs a missing key does not stop all others. A few
+/// that the budget has no room for are passed over, because smaller ones may still fit.
 #[derive(Default)]
 struct Waits {
     reason: Option<Parked>,
     /// Kinds of items that wait, and whether a budget limits them.
     kinds: Vec<(Kind, bool)>,
+    /// Of these, the ones that only a person can help.
+    hopeless: Vec<Kind>,
     /// Tags whose budget is full.
     tags: Vec<Arc<str>>,
+    /// How many the budget of the job or of the process had no room for.
+    too_dear: u32,
 }
 
 impl Waits {
@@ -57,7 +69,7 @@ impl Waits {
         (!self.kinds.is_empty() && has_kind()) || (!self.tags.is_empty() && has_tag())
     }
 
-    /// Adds a reason to wait. Returns whether items of another kind may still start.
+    /// Adds a reason to wait. Returns whether items behind it may still start.
     fn add(&mut self, parked: Parked, item: &Item, routes: &[Arc<Route>], limited: bool) -> bool {
         let only_its_kind = parked.waiting != Waiting::RateLimit;
         self.because(parked);
@@ -67,14 +79,19 @@ impl Waits {
         only_its_kind
     }
 
-    /// A budget is full. Returns whether items that do not touch it may still start.
+    /// A budget is full. Returns whether items that do not touch it, or are less dear, may still start.
     fn add_budget(&mut self, parked: Parked, scope: &Scope) -> bool {
         self.because(parked);
         match scope {
-            Scope::Tag(tag) => self.tags.push(tag.clone()),
-            Scope::Process | Scope::Job(_) => return false,
+            Scope::Tag(tag) => {
+                self.tags.push(tag.clone());
+                true
+            }
+            Scope::Process | Scope::Job(_) => {
+                self.too_dear += 1;
+                self.too_dear < MOST_PASSED_OVER
+            }
         }
-        true
     }
 
     fn because(&mut self, parked: Parked) {
@@ -142,8 +159,10 @@ impl Engine {
             while let Some(item) = self.take_out(id, key, 0) {
                 self.settle_unsent(&job, &item, status, (code, why.to_owned()));
             }
-            // What waits out a pause does not wait for its end to be swept.
-            self.queue_and_state(id).0.step(key.0, key.1).end_pauses(now);
+            // What waits out a pause, or is set aside, does not wait for its end to be swept.
+            let queue = self.queue_and_state(id).0.step(key.0, key.1);
+            queue.end_pauses(now);
+            queue.look_again();
             self.refill(id, key);
             return false;
         }
@@ -179,6 +198,11 @@ impl Engine {
                     self.take_out(id, key, at);
                     self.launch(job, item, key.1, route, worst_case, tags);
                 }
+                Admission::SetAside(parked) => {
+                    waiting.hopeless.push(Kind::of(&item, &routes));
+                    waiting.add(parked, &item, &routes, limited);
+                    at += 1;
+                }
                 Admission::Park(parked) => {
                     if !waiting.add(parked, &item, &routes, limited) {
                         break;
@@ -209,9 +233,20 @@ impl Engine {
                 }
             }
         }
-        self.park(id, key, waiting.reason);
+        self.set_aside(id, key, &waiting, &routes);
+        let (queue, _) = self.queue_and_state(id);
+        let reason = queue.step(key.0, key.1).waits_for(waiting.reason);
+        self.park(id, key, reason);
         self.refill(id, key);
         moved_up
+    }
+
+    /// Where only a person can help all that is loaded, makes place for items behind it.
+    fn set_aside(&mut self, id: &JobId, key: (u16, u8), waiting: &Waits, routes: &[Arc<Route>]) {
+        let Some(reason) = waiting.reason.clone().filter(|_| !waiting.hopeless.is_empty()) else { return };
+        let (queue, state) = self.queue_and_state(id);
+        let is_hopeless = |item: &Item| waiting.hopeless.contains(&Kind::of(item, routes));
+        queue.set_aside(key, is_hopeless, reason, &mut state.items);
     }
 
     fn refill(&mut self, id: &JobId, key: (u16, u8)) {
@@ -252,7 +287,7 @@ impl Engine {
     fn admit(
         &self,
         job: &Job,
-        item: &Item,
+        item: &Arc<Item>,
         step: u8,
         routes: &[Arc<Route>],
         (urgent, wait_until): (bool, Timestamp),
@@ -271,8 +306,9 @@ impl Engine {
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         match choose(routes, item, &given) {
             Choice::Send(route) => {
-                let worst_case = price::worst_case(&route, item).unwrap_or(Usd::ZERO);
-                match self.afford(job, state, item, tags, worst_case) {
+                let item = self.as_sent(job, item, step, &route);
+                let worst_case = price::worst_case(&route, &item).unwrap_or(Usd::ZERO);
+                match self.afford(job, state, &item, tags, worst_case) {
                     Ok(()) => Admission::Start(route, worst_case),
                     Err(Short::Item(why)) => Admission::End(ErrorCode::MaxCost, why),
                     Err(Short::Budget(full)) => Admission::OutOfMoney(full),
@@ -291,10 +327,21 @@ impl Engine {
                 format!("about {} input tokens fit no model of its ladder", item.input_tokens),
             ),
             Choice::Never { why, can_be_mended: true } => {
-                Admission::Park(Parked { waiting: Waiting::NoRoute, until: None, words: Some(why) })
+                Admission::SetAside(Parked { waiting: Waiting::NoRoute, until: None, words: Some(why) })
             }
             Choice::Never { why, .. } => Admission::End(ErrorCode::NoRoute, why),
         }
+    }
+
+    /// What is sent for an item: itself, unless its answer was cut off on this step and the route allows
+    /// a longer one.
+    fn as_sent(&self, job: &Job, item: &Arc<Item>, step: u8, route: &Route) -> Arc<Item> {
+        let state = self.ledger.get(&job.id).expect("a queue has a ledger").1.items.get(item.index);
+        if !state.was_cut_off() || state.step() != step {
+            return item.clone();
+        }
+        let longer = larger(route, item).and_then(|limit| with_output_limit(item, limit));
+        longer.map_or_else(|| item.clone(), Arc::new)
     }
 
     /// Writes the intent down. The request leaves when the disk has it.
@@ -310,7 +357,8 @@ impl Engine {
         let now = self.now;
         let attempt = AttemptId(self.ledger.globals.next_attempt.max(1));
         let lane = self.lanes.find(&route.name).expect("chosen among the lanes");
-        let has_room = self.lanes.take(lane, &item, now).is_ok();
+        let sent = self.as_sent(job, &item, step, &route);
+        let has_room = self.lanes.take(lane, &sent, now).is_ok();
         self.lanes.get_mut(lane).ahead += u32::from(!has_room);
         self.lanes.account(lane).sent(now);
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
@@ -327,12 +375,12 @@ impl Engine {
             tags,
         }));
         self.recording.push_back((self.ledger.globals.seq, attempt));
-        let call = Call { attempt, job: job.id.clone(), route, item };
+        let call = Call { attempt, job: job.id.clone(), route, item: sent };
         let stage = Stage::Recording(has_room);
         let job = job.clone();
         self.flights.insert(
             attempt,
-            Flight { call, job, lane: Some(lane), step, before, worst_case, started_at: now, stage },
+            Flight { call, item, job, lane: Some(lane), step, before, worst_case, started_at: now, stage },
         );
     }
 }

@@ -16,6 +16,8 @@ use crate::record::ItemTotals;
 pub(super) struct Flight {
     /// What is sent.
     pub call: Call,
+    /// The item as it was submitted; the call's may have a larger output limit.
+    pub item: Arc<Item>,
     /// The job it is of.
     pub job: Arc<Job>,
     /// Its route's place among the lanes; `None` where a former process sent it on a route now gone.
@@ -47,17 +49,12 @@ pub(super) enum Stage {
 impl Flight {
     /// The check that applies, compiled. An item's own check replaces the job's.
     pub(super) fn rule(&self, job_rule: Option<&Arc<Rule>>) -> Option<Result<Arc<Rule>, String>> {
-        let own: Option<&Check> = self.item().options.as_ref().and_then(|options| options.check.as_ref());
+        let own: Option<&Check> = self.item.options.as_ref().and_then(|options| options.check.as_ref());
         match (own, &self.job.options.check, job_rule) {
             (Some(check), _, _) => Some(Rule::compile(check).map(Arc::new)),
             (None, Some(_), Some(rule)) => Some(Ok(rule.clone())),
             (None, Some(check), None) => Some(Rule::compile(check).map(Arc::new)),
             (None, None, _) => None,
         }
-    }
-
-    /// The item.
-    pub(super) fn item(&self) -> &Arc<Item> {
-        &self.call.item
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Notice;
 use crate::attempt::{Ending, Outcome, RefusalKind};
+use crate::catalog::names::is_same_model;
 use crate::catalog::{Limits, Route};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item};
@@ -37,6 +38,10 @@ pub(super) struct Lanes {
     accounts: Vec<(Arc<str>, Account, Quota)>,
     by_name: HashMap<Arc<str>, usize>,
     steps: BTreeMap<Vec<String>, Arc<[Arc<Route>]>>,
+    /// Calls that may be in flight over all routes.
+    pub(super) most_calls: u32,
+    in_flight: u32,
+    is_full_known: bool,
 }
 
 impl Lanes {
@@ -46,6 +51,9 @@ impl Lanes {
             accounts: Vec::new(),
             by_name: HashMap::new(),
             steps: BTreeMap::new(),
+            most_calls: u32::MAX,
+            in_flight: 0,
+            is_full_known: false,
         };
         lanes.add(routes, now);
         lanes
@@ -88,6 +96,27 @@ impl Lanes {
         &mut self.lanes[lane]
     }
 
+    /// The route whose price holds for an answer of `answered` to a request that `asked` took: another
+    /// model of the same account and lane where one goes by that name, else `asked` itself.
+    pub(super) fn answering(&self, asked: &Arc<Route>, answered: Option<&str>) -> Arc<Route> {
+        let Some(answered) = answered.filter(|&answered| answered != &*asked.model) else {
+            return asked.clone();
+        };
+        let of_lane = &asked.name[asked.provider.len() + 1 + asked.model.len()..];
+        let exact = self.find(&format!("{}/{answered}{of_lane}", asked.provider)).map(|lane| self.get(lane));
+        let is_it = |lane: &&Lane| {
+            let Route { account, lane, model, .. } = &*lane.route;
+            (account, lane) == (&asked.account, &asked.lane) && is_same_model(model, answered)
+        };
+        let lane = match exact {
+            Some(lane) => Some(lane),
+            None if is_same_model(&asked.model, answered) => None,
+            None => self.lanes.iter().find(is_it),
+        };
+        let lane = lane.filter(|lane| lane.route.prices.is_some());
+        lane.map_or_else(|| asked.clone(), |lane| lane.route.clone())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lanes.len()
     }
@@ -120,6 +149,9 @@ impl Lanes {
             let waiting = if shut.stopped { Waiting::NoRoute } else { Waiting::Capacity };
             return Door::Closed(waiting, Some(shut.probe_at).filter(|&at| at > now));
         }
+        if self.in_flight >= self.most_calls {
+            return Door::Closed(Waiting::RateLimit, None);
+        }
         let room = lane.quota.opens(now).and_then(|()| account_quota.opens(now));
         match room {
             Ok(()) => Door::Open,
@@ -134,6 +166,9 @@ impl Lanes {
 
     /// Takes room for one request on a lane and on its account.
     pub(super) fn take(&mut self, lane: usize, item: &Item, now: Timestamp) -> Result<(), Option<Timestamp>> {
+        if self.in_flight >= self.most_calls {
+            return Err(None);
+        }
         let Lane { route, quota, account, .. } = &mut self.lanes[lane];
         let input = u64::from(item.input_tokens);
         let output = item.max_output.map_or_else(|| price::expected_output(route, item), u64::from);
@@ -143,13 +178,23 @@ impl Lanes {
         account_quota.take(now, input, output).map_err(|busy| {
             quota.release();
             busy.until
-        })
+        })?;
+        self.in_flight += 1;
+        Ok(())
     }
 
     pub(super) fn release(&mut self, lane: usize) {
+        self.in_flight -= 1;
         let account = self.lanes[lane].account;
         self.lanes[lane].quota.release();
         self.accounts[account].2.release();
+    }
+
+    /// How many calls may be in flight, the first time that it keeps others from starting.
+    pub(super) fn news_of_full(&mut self) -> Option<u32> {
+        let is_news = self.in_flight >= self.most_calls && !self.is_full_known;
+        self.is_full_known |= is_news;
+        is_news.then_some(self.most_calls)
     }
 
     /// Learns from the end of a call; what a person may want to know of it.
@@ -214,6 +259,16 @@ impl Lanes {
         }
         for lane in &mut self.lanes {
             lane.dead = None;
+        }
+    }
+
+    /// An earlier process may have sent a moment ago: no limit starts with room for a burst.
+    pub(super) fn start_empty(&mut self, now: Timestamp) {
+        for lane in &mut self.lanes {
+            lane.quota.restart(now);
+        }
+        for (_, _, quota) in &mut self.accounts {
+            quota.restart(now);
         }
     }
 

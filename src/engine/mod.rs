@@ -51,7 +51,7 @@ mod views;
 
 use flight::Flight;
 use lanes::Lanes;
-use queue::JobQueue;
+use queue::{JobQueue, StepQueue};
 
 /// How often the index is brought up to date.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -137,6 +137,8 @@ pub enum Notice {
     CircuitOpen(Arc<str>, String),
     /// It answers again.
     CircuitClosed(Arc<str>),
+    /// More calls would be in flight if more files could be open: how many there are.
+    FewFiles(u32),
     /// The clock was set back by this much; windows and pauses were worked out anew.
     ClockSetBack(Duration),
     /// A budget is used up so far.
@@ -181,11 +183,20 @@ impl Engine {
             records: Vec::new(),
             effects: Vec::new(),
         };
+        if engine.ledger.globals.next_attempt > 0 {
+            engine.lanes.start_empty(now);
+        }
         let unfinished: Vec<JobId> = engine.unfinished().map(|job| job.id.clone()).collect();
         for job in unfinished {
             engine.take_up(&job);
         }
         engine
+    }
+
+    /// Keeps no more calls than this in flight, over all routes.
+    pub fn with_most_calls(mut self, most: u32) -> Engine {
+        self.lanes.most_calls = most;
+        self
     }
 
     /// Handles one event and says what is to be done.
@@ -264,9 +275,13 @@ impl Engine {
 
     fn prompts(&mut self, job: &JobId, items: Vec<Arc<Item>>) {
         let Some(queue) = self.queues.get_mut(job) else { return };
-        let (mut unknown, mut copied) = (Vec::new(), Vec::new());
+        let (mut unknown, mut expired, mut copied) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             let state = self.ledger.get(job).expect("a queue has a ledger").1.items.get(item.index);
+            if queue.expiring.remove(&item.index) {
+                expired.push(item);
+                continue;
+            }
             if let Some(answer) = queue.copies.take(&item) {
                 copied.push((item, answer));
                 continue;
@@ -283,6 +298,9 @@ impl Engine {
         for (item, answer) in copied {
             self.settle_copy(job, &item, &answer);
         }
+        for item in expired {
+            self.expire_held(job, &item);
+        }
     }
 
     fn command(&mut self, job: JobId, change: JobChange) {
@@ -297,6 +315,10 @@ impl Engine {
         if resumed {
             // The user says that what stopped is mended: shut doors are tried.
             self.lanes.knock(self.now);
+            self.queues
+                .values_mut()
+                .flat_map(|queue| queue.steps.values_mut())
+                .for_each(StepQueue::look_again);
         }
         let (queue, state) = self.queue_and_state(&job);
         for item in held {
@@ -327,6 +349,10 @@ impl Engine {
         self.send_ready();
         self.start();
         self.read_copies();
+        self.read_expired_held();
+        if let Some(most) = self.lanes.news_of_full() {
+            self.effects.push(Effect::Tell(Notice::FewFiles(most)));
+        }
         self.close_ended_jobs();
         self.checkpoint();
         let wake = self.next_wake();
@@ -375,9 +401,10 @@ impl Engine {
             let parked = step.parked.as_ref().and_then(|parked| parked.until);
             [parked, step.next_due()].into_iter().flatten()
         });
-        let deadlines = self.queues.values().filter(|queue| !queue.is_idle());
+        let waits = |id: &JobId| self.ledger.get(id).is_some_and(|(_, state)| state.counts().held > 0);
+        let deadlines = self.queues.iter().filter(|(id, queue)| !queue.is_idle() || waits(id));
         let deadlines =
-            deadlines.flat_map(|queue| queue.job.classes.iter().filter_map(|class| class.deadline));
+            deadlines.flat_map(|(_, queue)| queue.job.classes.iter().filter_map(|class| class.deadline));
         let later = parked.chain(deadlines).filter(|&at| at > self.now).min().unwrap_or(Timestamp::MAX);
         later.min(checkpoint).min(self.lanes.next_change(self.now))
     }

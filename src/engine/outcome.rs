@@ -15,8 +15,9 @@ use crate::catalog::Route;
 use crate::check::Verdict;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, Job, JobId, Wire};
-use crate::ledger::ItemState;
+use crate::ledger::{ItemState, Phase};
 use crate::money::Usd;
+use crate::plan::limit::larger;
 use crate::plan::price::{self, Bill};
 use crate::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled};
 
@@ -89,7 +90,8 @@ impl Engine {
         };
         let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let flight = Flight {
-            call: Call { attempt, job: job.id.clone(), route, item },
+            call: Call { attempt, job: job.id.clone(), route, item: item.clone() },
+            item,
             job: job.clone(),
             lane: None,
             step: open.step,
@@ -124,14 +126,15 @@ impl Engine {
     }
 
     fn conclude(&mut self, flight: Flight, ending: Ending, verdict: Option<Verdict>) {
-        let state = self.item_state(&flight.job.id, &flight.call.item);
-        let own = flight.call.item.options.as_ref().and_then(|options| options.max_attempts);
+        let state = self.item_state(&flight.job.id, &flight.item);
+        let own = flight.item.options.as_ref().and_then(|options| options.max_attempts);
         let given = Situation {
             options: &flight.job.options,
             max_attempts: own.unwrap_or(flight.job.options.max_attempts).min(ItemState::MAX_ATTEMPTS),
             attempts: state.attempts(),
             unknowns: state.unknowns(),
             last_step: self.is_last_step(&flight),
+            has_more_room: !state.was_cut_off() && larger(&flight.call.route, &flight.item).is_some(),
             worst_case: flight.worst_case,
         };
         let decision = decide(&ending.outcome, verdict.as_ref().unwrap_or(&Verdict::Pass), &given);
@@ -143,21 +146,22 @@ impl Engine {
     }
 
     fn is_last_step(&self, flight: &Flight) -> bool {
-        let ladder = &flight.job.class(flight.call.item.index).ladder;
+        let ladder = &flight.job.class(flight.item.index).ladder;
         usize::from(flight.step) + 1 >= ladder.0.len()
     }
 
     /// Writes the end down and puts the item where the decision says.
     fn write_end(&mut self, flight: Flight, ending: Ending, decision: Decision, verdict: Option<Verdict>) {
         let now = self.now;
-        let bill = self.bill(&flight, &ending);
+        let priced = self.priced_by(&flight, &ending);
+        let bill = bill(&priced, &flight, &ending);
         let Decision { status, error, then } = decision;
         let then = match then {
             Then::Accept | Then::GiveUp => then,
             _ if self.is_cancelled(&flight.job.id) => Then::GiveUp,
             _ => then,
         };
-        let item = flight.call.item.clone();
+        let item = flight.item.clone();
         let job = flight.job.clone();
         let totals = add_up(flight.before, &bill, &ending);
         let next = match then {
@@ -166,7 +170,7 @@ impl Engine {
                 let settled = self.settled(&flight, then, error.clone(), valid, totals);
                 Next::Settled(Box::new(settled))
             }
-            Then::Failover | Then::Retry => Next::Pending(flight.step),
+            Then::Failover | Then::Retry | Then::Longer => Next::Pending(flight.step),
             Then::Escalate => Next::Pending(flight.step + 1),
             Then::Hold => Next::Held(flight.step),
         };
@@ -177,7 +181,7 @@ impl Engine {
             Next::Pending(step) => Some(step),
             Next::Held(_) | Next::Settled(_) => None,
         };
-        let ended = ended_record(flight, ending, status, error, escalation, bill, totals, next, now);
+        let ended = ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, now);
         if step.is_none() {
             self.answer_copies(&ended);
         }
@@ -207,19 +211,14 @@ impl Engine {
         self.ledger.get(job).is_some_and(|(_, state)| state.cancelled)
     }
 
-    fn bill(&self, flight: &Flight, ending: &Ending) -> Bill {
-        let Call { route, item, .. } = &flight.call;
-        let bill = match &ending.outcome {
-            Outcome::Answer(answer) => price::of_answer(route, item, answer, ending.sent_at),
-            Outcome::Unknown { .. } | Outcome::Garbage { .. } => {
-                price::of_unknown(route, item, ending.sent_at)
+    /// The route whose price the attempt is billed at: an answer may be of another model than was asked.
+    fn priced_by(&self, flight: &Flight, ending: &Ending) -> Arc<Route> {
+        match &ending.outcome {
+            Outcome::Answer(answer) => {
+                self.lanes.answering(&flight.call.route, answer.response_model.as_deref())
             }
-            Outcome::NotSent { .. } | Outcome::Refused(_) => Bill::NOTHING,
-        };
-        // What was reserved for it stays reserved: never less than the estimate that is shown.
-        let at_risk =
-            if bill.basis == CostBasis::Estimated { flight.worst_case.max(bill.cost) } else { Usd::ZERO };
-        Bill { at_risk, ..bill }
+            _ => flight.call.route.clone(),
+        }
     }
 
     fn settled(
@@ -236,8 +235,33 @@ impl Engine {
             _ => ItemStatus::Failed,
         };
         let error = if status == ItemStatus::Succeeded { None } else { error };
-        let settled = describe(&flight.job, &flight.call.item, status, error, self.now);
+        let settled = describe(&flight.job, &flight.item, status, error, self.now);
         Settled { valid, step: Some(flight.step), totals, ..settled }
+    }
+
+    /// Asks for the held items whose deadline has passed: who was to decide did not.
+    pub(super) fn read_expired_held(&mut self) {
+        for (id, queue) in &mut self.queues {
+            let (job, state) = self.ledger.get(id).expect("a queue has a ledger");
+            let is_past = |deadline: Option<Timestamp>| deadline.is_some_and(|deadline| deadline <= self.now);
+            if state.counts().held == 0 || !job.classes.iter().any(|class| is_past(class.deadline)) {
+                continue;
+            }
+            let mut items = state.held();
+            items.retain(|&item| is_past(job.class(item).deadline) && queue.expiring.insert(item));
+            if !items.is_empty() {
+                self.effects.push(Effect::Read(id.clone(), items));
+            }
+        }
+    }
+
+    /// Ends a held item whose deadline has passed, unless it was let go meanwhile.
+    pub(super) fn expire_held(&mut self, id: &JobId, item: &Item) {
+        let (job, state) = self.ledger.get(id).expect("a queue has a ledger");
+        if state.items.get(item.index).phase() == Phase::Held {
+            let why = "its deadline passed while it waited for a decision".to_owned();
+            self.settle_unsent(&job.clone(), item, ItemStatus::Expired, (ErrorCode::Deadline, why));
+        }
     }
 
     /// Ends an item without a further attempt.
@@ -261,6 +285,20 @@ impl Engine {
     }
 }
 
+/// What an attempt cost, at the price of the route that `priced_by` names.
+fn bill(priced: &Route, flight: &Flight, ending: &Ending) -> Bill {
+    let item = &flight.call.item;
+    let bill = match &ending.outcome {
+        Outcome::Answer(answer) => price::of_answer(priced, item, answer, ending.sent_at),
+        Outcome::Unknown { .. } | Outcome::Garbage { .. } => price::of_unknown(priced, item, ending.sent_at),
+        Outcome::NotSent { .. } | Outcome::Refused(_) => Bill::NOTHING,
+    };
+    // What was reserved for it stays reserved: never less than the estimate that is shown.
+    let at_risk =
+        if bill.basis == CostBasis::Estimated { flight.worst_case.max(bill.cost) } else { Usd::ZERO };
+    Bill { at_risk, ..bill }
+}
+
 fn add_up(before: ItemTotals, bill: &Bill, ending: &Ending) -> ItemTotals {
     let mut totals = before;
     totals.attempts = totals.attempts.saturating_add(1);
@@ -279,6 +317,7 @@ fn add_up(before: ItemTotals, bill: &Bill, ending: &Ending) -> ItemTotals {
 #[expect(clippy::too_many_arguments, reason = "one record, filled from everything that is known at the end")]
 fn ended_record(
     flight: Flight,
+    priced: &Route,
     ending: Ending,
     status: AttemptStatus,
     error: Option<(ErrorCode, String)>,
@@ -301,7 +340,7 @@ fn ended_record(
         error,
         escalation,
         http_status: None,
-        route: facts(&route, item.wire, ending.sent_at),
+        route: facts(&route, priced, item.wire, ending.sent_at),
         response_model: None,
         request_id: None,
         finish_reason: None,
@@ -374,8 +413,8 @@ pub(super) fn describe(
     }
 }
 
-fn facts(route: &Route, wire: Wire, sent_at: Timestamp) -> RouteFacts {
-    let priced = route.prices.as_ref().map(|table| (table.at(sent_at), &table.id));
+fn facts(route: &Route, priced: &Route, wire: Wire, sent_at: Timestamp) -> RouteFacts {
+    let priced = priced.prices.as_ref().map(|table| (table.at(sent_at), &table.id));
     RouteFacts {
         provider: route.provider.clone(),
         model: route.model.clone(),

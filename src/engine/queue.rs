@@ -7,7 +7,7 @@
 //! Pure.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use super::budgets::TagLists;
@@ -41,6 +41,8 @@ pub(super) struct JobQueue {
     pub orphans: BTreeMap<ItemIndex, AttemptId>,
     /// Items that get the answer of another.
     pub copies: Copies,
+    /// Held items that are being read because their deadline passed.
+    pub expiring: BTreeSet<ItemIndex>,
     /// Whether its last part was asked for.
     pub closing: bool,
     /// How fast its items end.
@@ -67,6 +69,9 @@ pub(super) struct StepQueue {
     cursor: Option<usize>,
     /// Something behind the cursor was forgotten.
     forgotten: bool,
+    /// What items wait for that were forgotten on purpose, until something else is forgotten or the user
+    /// acts: what they lack does not come by itself.
+    aside: Option<Parked>,
 }
 
 /// Why a queue waits.
@@ -96,6 +101,7 @@ impl JobQueue {
             rule,
             steps: BTreeMap::new(),
             orphans: BTreeMap::new(),
+            expiring: BTreeSet::new(),
             closing: false,
             pace: Pace::default(),
             members,
@@ -145,6 +151,9 @@ impl JobQueue {
         while items.len() + held < self.page {
             let Some(at) = queue.cursor else { break };
             if at >= len {
+                if queue.aside.is_some() {
+                    break;
+                }
                 queue.cursor = std::mem::take(&mut queue.forgotten).then_some(0);
                 break;
             }
@@ -159,6 +168,32 @@ impl JobQueue {
         }
         queue.loading += items.len();
         items
+    }
+
+    /// Forgets loaded items where they keep others from being loaded.
+    pub(super) fn set_aside(
+        &mut self,
+        key: (u16, u8),
+        is_hopeless: impl Fn(&Item) -> bool,
+        reason: Parked,
+        states: &mut ItemStates,
+    ) {
+        let len = self.members.get(usize::from(key.0)).map_or(self.job.n_items as usize, Vec::len);
+        let page = self.page;
+        let queue = self.step(key.0, key.1);
+        let hides_others = queue.cursor.is_some_and(|at| at < len) && queue.ready.len() > page / 2;
+        if !hides_others {
+            return;
+        }
+        queue.ready.retain(|item| {
+            let stays = !is_hopeless(item);
+            if !stays {
+                states.set_queued(item.index, false);
+            }
+            stays
+        });
+        queue.forgotten = true;
+        queue.aside.get_or_insert(reason);
     }
 
     /// Puts a loaded item where its state says.
@@ -239,6 +274,16 @@ impl StepQueue {
         self.later.peek().map(|Reverse((due, _))| *due)
     }
 
+    /// What its items wait for: those that are loaded, or those that were set aside.
+    pub(super) fn waits_for(&self, reason: Option<Parked>) -> Option<Parked> {
+        reason.or_else(|| self.aside.clone())
+    }
+
+    /// What was set aside is looked at at once.
+    pub(super) fn look_again(&mut self) {
+        self.aside = None;
+    }
+
     /// What waits out a pause is due at once.
     pub(super) fn end_pauses(&mut self, now: Timestamp) {
         if self.next_due().is_some_and(|due| due > now) {
@@ -249,6 +294,7 @@ impl StepQueue {
     }
 
     fn forget(&mut self) {
+        self.aside = None;
         self.forgotten = true;
         self.cursor.get_or_insert(0);
     }

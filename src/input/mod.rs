@@ -25,6 +25,7 @@ mod duplicates;
 pub mod edit;
 pub mod format;
 pub mod ids;
+pub mod limit;
 pub mod lines;
 mod notes;
 pub mod options;

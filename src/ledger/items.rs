@@ -21,7 +21,8 @@ pub enum Phase {
     Final(ItemStatus),
 }
 
-/// One item in two bytes: phase, step, attempts and unknown outcomes so far.
+/// One item in two bytes: phase, step, attempts and unknown outcomes so far, and whether its answer was
+/// cut off on this step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ItemState(u16);
 
@@ -30,6 +31,7 @@ impl ItemState {
     const ATTEMPTS: u16 = 7;
     const UNKNOWNS: u16 = 12;
     const QUEUED: u16 = 1 << 14;
+    const CUT_OFF: u16 = 1 << 15;
     /// More attempts than this cannot be counted, so `max_attempts` is capped here.
     pub const MAX_ATTEMPTS: u8 = 31;
     /// More unknown outcomes than this cannot be counted, so `unknown_resends` is capped below.
@@ -79,6 +81,11 @@ impl ItemState {
         (self.0 >> Self::UNKNOWNS) as u8 & 3
     }
 
+    /// Whether an answer was cut off on this step and is asked for again there, with a larger limit.
+    pub fn was_cut_off(self) -> bool {
+        self.0 & Self::CUT_OFF != 0
+    }
+
     /// Whether a queue of the running program holds it.
     pub fn is_queued(self) -> bool {
         self.0 & Self::QUEUED != 0
@@ -97,8 +104,14 @@ impl ItemState {
         ItemState(self.0 & !7 | bits)
     }
 
+    /// On another step nothing was cut off yet.
     pub(super) fn with_step(self, step: u8) -> ItemState {
-        ItemState(self.0 & !(15 << Self::STEP) | u16::from(step.min(15)) << Self::STEP)
+        let kept = if step == self.step() { self.0 } else { self.0 & !Self::CUT_OFF };
+        ItemState(kept & !(15 << Self::STEP) | u16::from(step.min(15)) << Self::STEP)
+    }
+
+    pub(super) fn with_cut_off(self) -> ItemState {
+        ItemState(self.0 | Self::CUT_OFF)
     }
 
     pub(super) fn with_attempts(self, attempts: u8) -> ItemState {

@@ -228,7 +228,10 @@ impl JobLedger {
         let state = state.with_attempts(attempts).with_unknowns(unknowns);
         match &ended.next {
             Next::Settled(settled) => self.settle(settled, state),
-            Next::Pending(step) => self.keep(ended, state.with_step(*step).with_phase(Phase::Pending)),
+            Next::Pending(step) => {
+                let state = if ended.asks_for_more() { state.with_cut_off() } else { state };
+                self.keep(ended, state.with_step(*step).with_phase(Phase::Pending));
+            }
             Next::Held(step) => self.keep(ended, state.with_step(*step).with_phase(Phase::Held)),
         }
     }

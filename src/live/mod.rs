@@ -36,6 +36,7 @@ use crate::store::prompts::PromptReader;
 use crate::view::{JobView, Waiting};
 use crate::webhook::Webhook;
 
+mod files;
 mod inbox;
 mod parts;
 mod posts;
@@ -142,7 +143,7 @@ pub async fn run(
     let staged = setup.store.reader();
     let threads = Threads::start(setup.store, &setup.ledger, setup.parts, inbox.clone())?;
     let mut driver = Driver {
-        engine: Engine::new(setup.routes, setup.ledger, now),
+        engine: Engine::new(setup.routes, setup.ledger, now).with_most_calls(files::most_calls()),
         providers: setup.providers,
         posts: Posts::new(setup.webhook),
         calls: JoinSet::new(),

@@ -1,11 +1,13 @@
 //! Which route, and whether now: the decisions that depend on price, hours, quotas and health.
 //!
 //! [`route`] compares the routes of a step for one item; [`quota`] says how much may be sent;
-//! [`health`] remembers which accounts and routes answer; [`price`] turns tokens into money.
+//! [`health`] remembers which accounts and routes answer; [`price`] turns tokens into money; [`limit`] says
+//! how much longer an answer that was cut off may become.
 //!
 //! Pure.
 
 pub mod health;
+pub mod limit;
 pub mod price;
 pub mod quota;
 pub mod route;

@@ -8,7 +8,8 @@
 //!
 //! Counting is `governor`'s, on the engine's own clock. A bucket of `burst` that refills at
 //! (0.95 × limit − burst) a minute lets no 60-second window hold more than 95% of the limit,
-//! wherever the window starts; the 5% absorb the time a request takes to arrive.
+//! wherever the window starts; the 5% absorb the time a request takes to arrive. A request larger than
+//! the bucket takes all of it, and what the bucket cannot count a [`window`] does.
 //!
 //! Pure.
 
@@ -27,6 +28,10 @@ use governor::{Quota as Rate, RateLimiter};
 use crate::attempt::RateHints;
 use crate::catalog::Limits;
 use crate::clock::Timestamp;
+
+mod window;
+
+use window::Window;
 
 /// Parallel calls on a route nobody stated a limit for.
 pub const DEFAULT_CONCURRENCY: u32 = 64;
@@ -92,7 +97,7 @@ impl Quota {
             refused_share: 0.0,
             last_cut: Timestamp::default(),
         };
-        quota.apply_limits();
+        quota.apply_limits(false);
         quota
     }
 
@@ -190,7 +195,7 @@ impl Quota {
         if changed(learned.rpm, self.learned.rpm) || changed(learned.tpm, self.learned.tpm) {
             self.learned.rpm = learned.rpm.or(self.learned.rpm);
             self.learned.tpm = learned.tpm.or(self.learned.tpm);
-            self.apply_limits();
+            self.apply_limits(false);
         }
     }
 
@@ -207,23 +212,24 @@ impl Quota {
         if opens > now { opens } else { Timestamp::MAX }
     }
 
-    /// Forgets pauses and refills: the clock was set back, so their times mean nothing.
+    /// Forgets pauses and refills, and starts with empty buckets: the clock was set back, so their times
+    /// mean nothing, or an earlier process may have sent a moment ago.
     pub fn restart(&mut self, now: Timestamp) {
         self.clock = EngineClock::at(now);
         self.paused_until = self.paused_until.min(now + LONGEST_PAUSE);
         self.last_cut = self.last_cut.min(now);
         for bucket in [&mut self.requests, &mut self.tokens, &mut self.input, &mut self.output] {
-            bucket.set(None, &self.clock);
+            *bucket = Bucket::default();
         }
-        self.apply_limits();
+        self.apply_limits(true);
     }
 
-    fn apply_limits(&mut self) {
+    fn apply_limits(&mut self, start_empty: bool) {
         let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
-        self.requests.set(lower(self.ceiling.rpm, self.learned.rpm), &self.clock);
-        self.tokens.set(lower(self.ceiling.tpm, self.learned.tpm), &self.clock);
-        self.input.set(lower(self.ceiling.input_tpm, self.learned.input_tpm), &self.clock);
-        self.output.set(lower(self.ceiling.output_tpm, self.learned.output_tpm), &self.clock);
+        self.requests.set(lower(self.ceiling.rpm, self.learned.rpm), &self.clock, start_empty);
+        self.tokens.set(lower(self.ceiling.tpm, self.learned.tpm), &self.clock, start_empty);
+        self.input.set(lower(self.ceiling.input_tpm, self.learned.input_tpm), &self.clock, start_empty);
+        self.output.set(lower(self.ceiling.output_tpm, self.learned.output_tpm), &self.clock, start_empty);
     }
 }
 
@@ -233,25 +239,23 @@ struct Bucket {
     limit: Option<u64>,
     burst: u32,
     limiter: Option<RateLimiter<NotKeyed, InMemoryState, EngineClock, NoOpMiddleware<EngineInstant>>>,
+    window: Window,
     refused_until: Timestamp,
 }
 
 impl Bucket {
-    fn set(&mut self, limit: Option<u64>, clock: &EngineClock) {
+    /// Under another limit. What the old one let through is known to the window only, so a bucket that
+    /// was in use starts empty; so does one of a process that was not the first to send.
+    fn set(&mut self, limit: Option<u64>, clock: &EngineClock, start_empty: bool) {
         let limit = limit.map(|limit| limit.max(1));
         if limit == self.limit {
             return;
         }
-        let learned_late = self.limiter.is_some() || self.limit.is_some();
+        let start_empty = start_empty || self.limit.is_some();
         self.limit = limit;
         self.refused_until = Timestamp::default();
         self.burst = limit.map_or(0, |limit| u32::try_from(limit / 20).unwrap_or(u32::MAX).max(1));
-        self.rebuild(clock, learned_late);
-    }
-
-    /// A new limiter knows nothing of what the old one let through, so it starts empty.
-    fn rebuild(&mut self, clock: &EngineClock, start_empty: bool) {
-        self.limiter = self.limit.map(|limit| {
+        self.limiter = limit.map(|limit| {
             let burst = NonZeroU32::new(self.burst).expect("a burst is at least one");
             let limiter = RateLimiter::direct_with_clock(rate(limit, burst), clock.clone());
             if start_empty {
@@ -263,25 +267,32 @@ impl Bucket {
 
     fn take(&mut self, clock: &EngineClock, n: u64) -> Result<(), Busy> {
         let Some(limit) = self.limit else { return Ok(()) };
-        // A request larger than the whole limit can only be tried alone.
-        let n = u32::try_from(n.min(limit)).unwrap_or(u32::MAX);
-        let Some(n) = NonZeroU32::new(n) else { return Ok(()) };
-        if clock.timestamp() < self.refused_until {
+        if n == 0 {
+            return Ok(());
+        }
+        let now = clock.timestamp();
+        if now < self.refused_until {
             return Err(Busy { until: Some(self.refused_until) });
         }
-        if n.get() > self.burst {
-            self.burst = n.get();
-            self.rebuild(clock, true);
+        let usable = (limit as f64 * (1.0 - MARGIN)).ceil() as u64;
+        if let Err(until) = self.window.has_room(now, n, usable) {
+            self.refused_until = until;
+            return Err(Busy { until: Some(until) });
         }
+        let from_bucket = u32::try_from(n.min(u64::from(self.burst))).expect("no more than the burst");
+        let from_bucket = NonZeroU32::new(from_bucket).expect("neither is zero");
         let limiter = self.limiter.as_ref().expect("a limit has a limiter");
-        match limiter.check_n(n) {
-            Ok(Ok(())) => Ok(()),
+        match limiter.check_n(from_bucket) {
+            Ok(Ok(())) => {
+                self.window.add(now, n);
+                Ok(())
+            }
             Ok(Err(not_until)) => {
                 let wait = not_until.wait_time_from(clock.now()) + Duration::from_micros(1);
-                self.refused_until = clock.timestamp() + wait;
+                self.refused_until = now + wait;
                 Err(Busy { until: Some(self.refused_until) })
             }
-            Err(_) => unreachable!("the burst was grown to hold the request"),
+            Err(_) => unreachable!("no more than the burst was asked for"),
         }
     }
 }
@@ -289,7 +300,7 @@ impl Bucket {
 /// At most 95% of `limit` in any minute, `burst` of them at once.
 fn rate(limit: u64, burst: NonZeroU32) -> Rate {
     let usable = limit as f64 * (1.0 - MARGIN);
-    let per_minute = (usable - f64::from(burst.get())).max(limit as f64 / 2.0);
+    let per_minute = usable - f64::from(burst.get());
     // A burst of one may stand at both ends of a minute, so small limits refill a little slower still.
     let period = if burst.get() == 1 { 60.0 * (1.0 + MARGIN) / limit as f64 } else { 60.0 / per_minute };
     let period = Duration::from_secs_f64(period).max(Duration::from_nanos(1));

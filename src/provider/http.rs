@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::openai::{self, MOST_KEPT, Path, Response};
 use super::scrub::Scrubber;
 use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
-use crate::catalog::endpoint::{Auth, Endpoint};
+use crate::catalog::endpoint::{Auth, Endpoint, Header};
 use crate::clock;
 use crate::engine::Call;
 use crate::provider::limits;
@@ -76,11 +76,11 @@ pub struct HttpProvider {
     urls: [Url; 3],
     models_url: Url,
     headers: HeaderMap,
-    /// Finds the key where a provider echoes it.
+    /// Finds the keys where a provider echoes them.
     scrubber: Scrubber,
 }
 
-/// Without the key, which is also in the headers and in the pattern that looks for it.
+/// Without the keys, which are also in the headers and in the pattern that looks for it.
 impl fmt::Debug for HttpProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpProvider").field("endpoint", &self.endpoint).finish_non_exhaustive()
@@ -95,7 +95,7 @@ impl HttpProvider {
             urls: [url(Path::ALL[0].as_str())?, url(Path::ALL[1].as_str())?, url(Path::ALL[2].as_str())?],
             models_url: url("/models")?,
             headers: headers(&endpoint)?,
-            scrubber: Scrubber::new(endpoint.key.as_ref()),
+            scrubber: Scrubber::new(endpoint.keys()),
             client,
             endpoint,
         })
@@ -223,10 +223,12 @@ fn url(endpoint: &Endpoint, path: &str) -> Result<Url, String> {
 fn headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for (name, value) in &endpoint.headers {
+    for Header { name, value, is_key } in &endpoint.headers {
         let refuse = || format!("provider {}: header {name} cannot be sent", endpoint.provider);
         let header = HeaderName::try_from(name.as_str()).map_err(|_| refuse())?;
-        headers.insert(header, HeaderValue::try_from(value.as_str()).map_err(|_| refuse())?);
+        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| refuse())?;
+        value.set_sensitive(*is_key);
+        headers.insert(header, value);
     }
     let Some(key) = &endpoint.key else { return Ok(headers) };
     let (name, value) = match &endpoint.auth {

@@ -1,4 +1,4 @@
-//! [`Scrubber`]: takes an account's key out of whatever its provider says.
+//! [`Scrubber`]: takes an account's keys out of whatever its provider says.
 //!
 //! Providers and the gateways before them echo keys: in error messages, in request ids, in the address
 //! of a redirect. Bodies and headers are scrubbed before anything reads them, so that no part of the
@@ -18,14 +18,18 @@ use crate::catalog::endpoint::Secret;
 /// What stands where a key was.
 const MARK: &[u8] = b"[key]";
 
-/// Knows one key, and finds it; without a key it finds nothing.
+/// Knows the keys of an account, and finds them; without a key it finds nothing.
 pub(super) struct Scrubber(Option<Regex>);
 
 impl Scrubber {
-    /// For this key. Short ones are placeholders such as `x`, which occur in any text.
-    pub(super) fn new(key: Option<&Secret>) -> Scrubber {
-        let key = key.map(Secret::expose).filter(|key| key.len() >= 4);
-        Scrubber(key.map(|key| Regex::new(&pattern(key)).expect("an escaped key is a small pattern")))
+    /// For these keys. Short ones are placeholders such as `x`, which occur in any text.
+    pub(super) fn new<'a>(keys: impl IntoIterator<Item = &'a Secret>) -> Scrubber {
+        let mut keys: Vec<&str> = keys.into_iter().map(Secret::expose).filter(|key| key.len() >= 4).collect();
+        // Of two that begin alike the longer one is looked for first, so that nothing of it is left.
+        keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
+        let patterns: Vec<String> = keys.into_iter().map(pattern).collect();
+        let any = || Regex::new(&patterns.join("|")).expect("escaped keys are a small pattern");
+        Scrubber((!patterns.is_empty()).then(any))
     }
 
     /// The text without the key.
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
 
     fn scrubber(key: &str) -> Scrubber {
-        Scrubber::new(Some(&Secret::new(key)))
+        Scrubber::new([&Secret::new(key)])
     }
 
     #[test]
@@ -116,6 +120,12 @@ mod tests {
     #[test]
     fn a_placeholder_is_no_key() {
         assert_eq!(scrubber("x").text("xx"), "xx");
-        assert_eq!(Scrubber::new(None).text("xx"), "xx");
+        assert_eq!(Scrubber::new([]).text("xx"), "xx");
+    }
+
+    #[test]
+    fn of_several_keys_each_is_found_whole() {
+        let keys = ["sk-a", "gw-token", "sk-a-longer", "x"].map(Secret::new);
+        assert_eq!(Scrubber::new(&keys).text("sk-a gw-token sk-a-longer x"), "[key] [key] [key] x");
     }
 }

@@ -38,8 +38,8 @@ pub struct SimulateArgs {
     /// A model: its price in dollars per million input and output tokens, then options.
     ///
     /// Options are pass=SHARE of prompts it answers well, latency=DURATION[~SPREAD],
-    /// output=TOKENS[~SPREAD] (the median, and the factor within which two thirds lie), max_output,
-    /// context, reasoning=SHARE, cached=SHARE, cached_price, rpm, tpm, concurrency. May be repeated;
+    /// output=TOKENS[~SPREAD] (the median, and the factor within which two thirds lie), cuts_off=true
+    /// (text longer than a request allows is cut off, not kept short), max_output, context, reasoning=SHARE, cached=SHARE, cached_price, rpm, tpm, concurrency. May be repeated;
     /// without it there are sim/small, sim/medium and sim/large.
     #[arg(long = "model", value_name = "NAME=IN/OUT[:OPTION=VALUE]...", value_parser = spec::model)]
     pub models: Vec<ModelSpec>,

@@ -25,7 +25,7 @@ pub struct Varying {
 }
 
 /// The options of a model.
-const OPTIONS: &str = "pass, latency, output, max_output, context, reasoning, cached, cached_price, rpm, tpm, \
+const OPTIONS: &str = "pass, latency, output, cuts_off, max_output, context, reasoning, cached, cached_price, rpm, tpm, \
                        concurrency";
 
 /// Reads `NAME=IN/OUT[:option=value]…`.
@@ -62,6 +62,9 @@ fn set(spec: &mut ModelSpec, key: &str, value: &str) -> Result<(), String> {
         "output" => {
             let (tokens, spread) = with_spread(value)?;
             (model.output, model.output_spread) = (number(tokens)?, spread.unwrap_or(model.output_spread));
+        }
+        "cuts_off" => {
+            model.cuts_off = value.parse().map_err(|_| format!("cuts_off is true or false, not {value:?}"))?
         }
         "max_output" => model.max_output = Some(number(value)?),
         "context" => model.context = Some(number(value)?),

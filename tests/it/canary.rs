@@ -2,13 +2,18 @@
 //! or export; a prompt appears where prompts are kept, and nowhere else.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use tempfile::TempDir;
 
 use crate::support::folder::{config, files, holding};
 use crate::support::script::{Say, Script, USAGE, chat};
 use crate::support::{Overnight, Ran};
 
 const KEY: &str = "sk-canary-4f1e8b7a2c";
+/// In a header of the user's own, as gateways want it.
+const GATEWAY_KEY: &str = "gw-canary-5d20c9e3";
 const PROMPT: &str = "prompt-canary-93b1d6";
 /// Stands in the same bodies as the key, to prove that what should be found is found.
 const ECHO: &str = "echo-canary-77aa01";
@@ -48,15 +53,20 @@ fn job() -> String {
 /// An [`Overnight`] whose key is in its environment, and all that it ever said.
 struct Watched {
     overnight: Overnight,
+    /// Where the other key is.
+    _keys: TempDir,
     said: String,
 }
 
 impl Watched {
     fn run(&mut self, line: &str) -> Ran {
-        let ran = Ran::of(&self.overnight.command(line).env("BOX_KEY", KEY).output().unwrap());
+        let mut command = self.overnight.command(line);
+        command.env("BOX_KEY", KEY);
+        let ran = Ran::of(&command.output().unwrap());
         assert!(ran.code != 101 && !ran.stderr.contains("error[bug]"), "{line}: {ran:?}");
         for said in [&ran.stdout, &ran.stderr] {
-            assert!(!said.contains(KEY), "`overnight {line}` says the key:\n{said}");
+            let says_key = said.contains(KEY) || said.contains(GATEWAY_KEY);
+            assert!(!says_key, "`overnight {line}` says a key:\n{said}");
             self.said.push_str(said);
         }
         ran
@@ -66,17 +76,24 @@ impl Watched {
 /// A night in which everything goes wrong that makes a provider talk about the key.
 fn night(flags: &str) -> Watched {
     let server = Script::start(|n, request| {
-        let sent = request.head.lines().find_map(|line| line.strip_prefix("authorization: Bearer "));
-        echoing(n, sent.expect("the key is sent"))
+        let header = |name: &str| request.head.lines().find_map(|line| line.strip_prefix(name));
+        let key = header("authorization: Bearer ").expect("the key is sent");
+        let gateway_key = header("x-gateway-key: ").expect("the other one, too");
+        echoing(n, &format!("{key}/{gateway_key}"))
     });
     let models = "[models.\"box/spare\"]\nprice = { input = 1, output = 2 }\nmax_output = 1_000\n";
     let written = config(&server.base_url())
-        .replace("auth = \"none\"", "api_key = \"env:BOX_KEY\"\nmax_concurrency = 1")
+        .replace("auth = \"none\"", "api_key = \"env:BOX_KEY\"\nheaders = { x-gateway-key = \"file:GATEWAY_KEY\" }\nmax_concurrency = 1")
         .replace("[\"box/small\"]", "[[\"box/small\", \"box/spare\"]]")
         + models;
+    let keys = tempfile::tempdir().unwrap();
+    let gateway_key = keys.path().join("gateway-key");
+    fs::write(&gateway_key, GATEWAY_KEY).unwrap();
+    fs::set_permissions(&gateway_key, fs::Permissions::from_mode(0o600)).unwrap();
+    let written = written.replace("GATEWAY_KEY", &gateway_key.display().to_string());
     let overnight = Overnight::configured(&written);
     overnight.write("in.jsonl", job());
-    let mut watched = Watched { overnight, said: String::new() };
+    let mut watched = Watched { overnight, _keys: keys, said: String::new() };
     let ran = watched.run(&format!("run in.jsonl -vv {flags}"));
     assert_eq!(ran.code, 6, "the key is rejected in the end: {ran:?}");
     // While work is left the journal holds what came; it is not compressed.
@@ -92,7 +109,9 @@ fn night(flags: &str) -> Watched {
 
 #[track_caller]
 fn no_file_holds_the_key(folder: &Path) {
-    assert_eq!(holding(folder, KEY.as_bytes()), [] as [&Path; 0]);
+    for key in [KEY, GATEWAY_KEY] {
+        assert_eq!(holding(folder, key.as_bytes()), [] as [&Path; 0]);
+    }
 }
 
 #[test]
@@ -141,7 +160,9 @@ fn a_key_that_providers_echo_is_nowhere_afterwards() {
         rows.contains(ECHO) && rows.contains("[key]"),
         "Parquet is compressed, so its rows are looked through"
     );
-    assert!(!rows.contains(KEY), "{}", &rows[rows.find(KEY).unwrap().saturating_sub(300)..]);
+    for key in [KEY, GATEWAY_KEY] {
+        assert!(!rows.contains(key), "{}", &rows[rows.find(key).unwrap().saturating_sub(300)..]);
+    }
     let exported = fs::read_to_string(folder.join("attempts.csv")).unwrap();
     assert!(exported.contains(ECHO), "exports are looked through too");
 }

@@ -2,6 +2,8 @@
 //!
 //! The job waits or goes elsewhere, says so, and fails no item; what was mended lets it go on.
 
+use std::process::Command;
+
 use overnight::money::Price;
 use overnight::provider::simulated::{Config, FaultChange, Model};
 use overnight::simulate::{self, Handle};
@@ -259,4 +261,35 @@ fn resume_tells_a_running_daemon_that_it_is_mended() {
     daemon.terminate();
     assert_eq!(daemon.end().code, 0);
     assert_eq!(overnight.rows("results").len(), 5);
+}
+
+/// The command under a shell's `ulimit`.
+fn limited(overnight: &Overnight, ulimit: &str, line: &str) -> Command {
+    let asserted = overnight.command(line);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{ulimit}; exec \"$0\" \"$@\"")]).arg(asserted.get_program());
+    command.args(asserted.get_args()).current_dir(overnight.path()).env_clear();
+    command.envs(asserted.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
+#[test]
+fn with_few_files_to_open_fewer_calls_run_and_every_item_is_answered() {
+    // The soft limit alone is raised, and nothing is said.
+    for (ulimit, warnings) in [("ulimit -n 64", 1), ("ulimit -S -n 64", 0)] {
+        let provider = provider();
+        let config = config(&provider.base_url()).replace("timeout", "max_concurrency = 400\ntimeout");
+        let overnight = Overnight::configured(&config);
+        let job: String =
+            (0..500).map(|n| format!("{{\"custom_id\":\"i-{n}\",\"prompt\":\"{n}\"}}\n")).collect();
+        overnight.write("in.jsonl", job);
+        let ran = Ran::of(&limited(&overnight, ulimit, "run in.jsonl").output().unwrap());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let said = ran.stderr.matches("open files are limited, so 12 calls run at a time").count();
+        assert_eq!(said, warnings, "{ulimit}: {}", ran.stderr);
+        let totals = provider.summary().totals;
+        assert_eq!((totals.requests, totals.billed_requests), (500, 500), "none was sent twice");
+        let succeeded = overnight.rows("results").iter().filter(|row| row["status"] == "succeeded").count();
+        assert_eq!((succeeded, overnight.rows("attempts").len()), (500, 500));
+    }
 }

@@ -5,7 +5,7 @@ use crate::attempt::{ErrorCode, ItemStatus};
 use crate::job::{ItemOptions, OnUnknown};
 use crate::money::Usd;
 use crate::plan::price::worst_case;
-use crate::plan::testing::{item, route};
+use crate::plan::testing::{at, item, route};
 use crate::record::JobChange;
 use crate::view::Waiting;
 
@@ -135,4 +135,33 @@ fn what_was_in_flight_at_a_crash_is_unknown_and_settled_once() {
         crate::attempt::Ending { outcome: answer("good"), hints: Default::default(), sent_at: bench.now },
     ));
     assert_eq!(bench.engine.ledger().globals.seq, seq);
+}
+
+#[test]
+fn a_held_item_expires_at_its_deadline() {
+    let mut bench = Bench::new([route("a/m", 1)]);
+    let order = order("job_1", 2, "a/m").with(|order| {
+        order.job.options.on_unknown = OnUnknown::Hold;
+        order.job.classes[0].deadline = Some(at("18:00"));
+    });
+    let job = bench.submit(order);
+    bench.lose();
+    bench.answer("good");
+    assert_eq!(bench.counts(&job).held, 1);
+    assert_eq!(bench.wakes_at(), at("18:00"));
+    bench.sleep();
+    assert_eq!(bench.results()[1], (0, ItemStatus::Expired, Some(ErrorCode::Deadline)));
+    assert!(bench.state(&job).finished_at.is_some());
+    assert_eq!(bench.state(&job).at_risk.pico(), one(), "what it may have cost is not forgotten");
+}
+
+#[test]
+fn an_item_too_dear_for_what_is_left_lets_smaller_ones_pass() {
+    let mut bench = Bench::new([route("a/m", 1)]);
+    let job = bench.submit(order("job_1", 4, "a/m").capped(3 * one()).with(|order| {
+        order.items[1].max_output = Some(900);
+    }));
+    assert_eq!((bench.items(), bench.waits(&job)), (vec![0, 2, 3], vec![Waiting::Budget]));
+    bench.command(&job, JobChange::MaxCost(None));
+    assert_eq!(bench.items(), [0, 2, 3, 1]);
 }

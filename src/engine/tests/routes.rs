@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, order, refusal};
-use crate::attempt::RefusalKind;
+use super::bench::{Bench, answer, order, refusal};
+use crate::attempt::{Answer, Outcome, RefusalKind};
 use crate::catalog::{Limits, Route};
 use crate::engine::{Engine, Notice};
-use crate::plan::testing::{at, route};
+use crate::ledger::Ledger;
+use crate::plan::testing::{at, route, shared};
 use crate::view::Waiting;
 
 fn limited(name: &str, limits: Limits) -> Route {
@@ -159,4 +160,39 @@ fn a_probe_without_room_is_not_tried_over_and_over() {
     assert!(bench.records.len() < 12, "{} records while nothing happens", bench.records.len());
     bench.pass(60);
     assert_eq!(bench.out.len(), 1);
+}
+
+/// What a token cost, of the attempts that ended.
+fn token_prices(bench: &Bench) -> Vec<(i128, u64)> {
+    bench.ends().map(|end| (end.cost.pico() / 2, end.route.input_price.unwrap())).collect()
+}
+
+#[test]
+fn an_answer_is_priced_by_the_model_that_gave_it() {
+    let routes = [route("a/m", 1), route("a/m-2026-01-01", 3), route("a/other", 5), route("b/elsewhere", 7)];
+    let mut bench = Bench::new(routes);
+    bench.submit(order("job_1", 6, "a/m"));
+    let names = ["m", "m-2026-01-01", "m-2026-02-02", "other", "Other-2026-02-02", "elsewhere"];
+    for name in names {
+        let Outcome::Answer(answer) = answer("good") else { unreachable!() };
+        bench.end(Outcome::Answer(Answer { response_model: Some(name.to_owned()), ..answer }));
+    }
+    let expected = [1, 3, 1, 5, 5, 1];
+    assert_eq!(token_prices(&bench), expected.map(|price| (i128::from(price), price)));
+}
+
+#[test]
+fn no_more_calls_than_files_allow_are_in_flight_and_it_is_said_once() {
+    let mut bench = Bench::new([route("a/m", 1), route("b/m", 1)]);
+    bench.engine = Engine::new(shared([route("a/m", 1), route("b/m", 1)]), Ledger::default(), bench.now)
+        .with_most_calls(3);
+    let first = bench.submit(order("job_1", 4, "a/m"));
+    let second = bench.submit(order("job_2", 4, "b/m"));
+    assert_eq!((bench.out.len(), bench.waits(&second)), (3, vec![Waiting::RateLimit]));
+    for _ in 0..8 {
+        bench.answer("good");
+        assert!(bench.out.len() <= 3);
+    }
+    assert!([first, second].iter().all(|job| bench.state(job).finished_at.is_some()));
+    assert_eq!(bench.notices.iter().filter(|notice| **notice == Notice::FewFiles(3)).count(), 1);
 }

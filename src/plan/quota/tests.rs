@@ -153,3 +153,70 @@ fn a_lone_refusal_that_names_a_time_is_obeyed_all_the_same() {
     quota.refused(START, Some(Duration::from_secs(1)));
     assert_eq!(quota.room(START), Err(Busy { until: Some(START + Duration::from_secs(1)) }));
 }
+
+/// The most tokens that any 60 seconds held of these takes.
+fn fullest(takes: &[(Timestamp, u64)]) -> u64 {
+    let within = |start: Timestamp| {
+        let of_minute =
+            takes.iter().filter(|(at, _)| *at >= start && at.since(start) < Duration::from_secs(60));
+        of_minute.map(|(_, tokens)| tokens).sum()
+    };
+    takes.iter().map(|&(start, _)| within(start)).max().unwrap_or(0)
+}
+
+fn tpm(limit: u64) -> Quota {
+    Quota::new(Limits { tpm: Some(limit), concurrency: Some(1_000_000), ..Limits::default() }, START)
+}
+
+/// Sends requests of these sizes in turn, each as soon as the quota lets it.
+fn send_in_turn(quota: &mut Quota, sizes: &[u64], from: Timestamp, seconds: u64) -> Vec<(Timestamp, u64)> {
+    let (mut takes, mut now) = (Vec::new(), from);
+    let mut sizes = sizes.iter().copied().cycle();
+    let mut next = sizes.next().unwrap();
+    while now < from + Duration::from_secs(seconds) {
+        while quota.take(now, next, 0).is_ok() {
+            quota.release();
+            takes.push((now, next));
+            next = sizes.next().unwrap();
+        }
+        now = now + Duration::from_millis(250);
+    }
+    takes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn large_requests_among_small_ones_stay_within_the_limit(
+        sizes in prop::collection::vec(prop_oneof![4 => 1u64..60, 1 => 300u64..1_001], 1..12),
+    ) {
+        let takes = send_in_turn(&mut tpm(1_000), &sizes, START, 400);
+        prop_assert!(fullest(&takes) <= 1_000, "{} in a minute", fullest(&takes));
+        prop_assert!(takes.len() >= sizes.len().min(4), "{takes:?}");
+    }
+}
+
+#[test]
+fn large_requests_get_their_share_of_the_minutes() {
+    let takes = send_in_turn(&mut tpm(1_000), &[600, 20, 20, 20], START, 600);
+    let large = takes.iter().filter(|(_, tokens)| *tokens == 600).count();
+    assert!((9..=10).contains(&large), "{large} in ten minutes");
+}
+
+#[test]
+fn more_than_the_limit_at_once_is_tried_alone() {
+    let mut quota = tpm(1_000);
+    let takes = send_in_turn(&mut quota, &[5_000, 10], START, 200);
+    let large: Vec<Timestamp> = takes.iter().filter(|take| take.1 == 5_000).map(|take| take.0).collect();
+    assert!(large.len() >= 2 && large[1].since(large[0]) >= Duration::from_secs(60), "{takes:?}");
+}
+
+#[test]
+fn a_new_process_adds_no_burst_to_what_the_last_one_sent() {
+    let (limit, restart) = (1_000, START + Duration::from_secs(100));
+    let mut takes = send_in_turn(&mut tpm(limit), &[10], START, 100);
+    let mut quota = tpm(limit);
+    quota.restart(restart);
+    takes.extend(send_in_turn(&mut quota, &[10], restart, 100));
+    assert!(fullest(&takes) <= limit * 95 / 100, "{}", fullest(&takes));
+}

@@ -17,6 +17,7 @@ use crate::catalog::{Limits, Route};
 use crate::job::{AttemptId, Body, Item, JobId, Needs, Wire};
 
 const KEY: &str = "sk-canary-0123456789";
+const GATEWAY_KEY: &str = "gw-canary-9876543210";
 const OK: &str = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
 
 /// What the server does once it has read a whole request.
@@ -106,6 +107,10 @@ fn say(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     all
 }
 
+fn header(name: &str, value: &str, is_key: bool) -> Header {
+    Header { name: name.to_owned(), value: Secret::new(value), is_key }
+}
+
 fn endpoint(address: &str) -> Endpoint {
     Endpoint {
         provider: "test".into(),
@@ -113,7 +118,7 @@ fn endpoint(address: &str) -> Endpoint {
         auth: Auth::Bearer,
         key: Some(Secret::new(KEY)),
         key_name: None,
-        headers: vec![("x-extra".to_owned(), "yes".to_owned())],
+        headers: vec![header("x-extra", "yes", false), header("x-gateway-token", GATEWAY_KEY, true)],
         quirks: Quirks::default(),
         timeout: Duration::from_secs(60),
     }
@@ -311,28 +316,34 @@ async fn compressed_answers_are_read_and_broken_ones_are_garbage() {
 
 #[tokio::test]
 async fn a_key_that_is_echoed_is_scrubbed_everywhere() {
-    let refused = format!(r#"{{"error":{{"message":"bad key {KEY}","code":"invalid_api_key"}}}}"#);
+    for key in [KEY, GATEWAY_KEY] {
+        is_scrubbed_everywhere(key).await;
+    }
+}
+
+async fn is_scrubbed_everywhere(key: &str) {
+    let refused = format!(r#"{{"error":{{"message":"bad key {key}","code":"invalid_api_key"}}}}"#);
     let Outcome::Refused(refusal) = outcome(Then::Say(say("401 No", "", refused.as_bytes()))).await else {
         panic!()
     };
     assert_eq!(refusal.message, "bad key [key]");
-    assert!(!String::from_utf8_lossy(&refusal.body).contains(KEY));
+    assert!(!String::from_utf8_lossy(&refusal.body).contains(key));
 
-    let answered = OK.replace("hi", &format!("you sent {KEY}"));
+    let answered = OK.replace("hi", &format!("you sent {key}"));
     let Outcome::Answer(answer) = outcome(Then::Say(say("200 OK", "", answered.as_bytes()))).await else {
         panic!()
     };
     assert_eq!(answer.text, "you sent [key]");
-    assert!(!String::from_utf8_lossy(&answer.body).contains(KEY));
+    assert!(!String::from_utf8_lossy(&answer.body).contains(key));
 
-    let garbage = format!("<html>{KEY}");
+    let garbage = format!("<html>{key}");
     let seen = outcome(Then::Say(say("200 OK", "", garbage.as_bytes()))).await;
-    assert!(matches!(seen, Outcome::Garbage { .. }) && !format!("{seen:?}").contains(KEY));
+    assert!(matches!(seen, Outcome::Garbage { .. }) && !format!("{seen:?}").contains(key));
 
-    let in_headers = format!("x-request-id: {KEY}\r\nlocation: https://elsewhere.example/{KEY}\r\n");
+    let in_headers = format!("x-request-id: {key}\r\nlocation: https://elsewhere.example/{key}\r\n");
     for status in ["200 OK", "307 Go"] {
         let seen = outcome(Then::Say(say(status, &in_headers, OK.as_bytes()))).await;
-        assert!(!format!("{seen:?}").contains(KEY), "{seen:?}");
+        assert!(!format!("{seen:?}").contains(key), "{seen:?}");
     }
 }
 
@@ -410,7 +421,7 @@ fn headers_that_cannot_be_sent_are_refused_without_the_key() {
     let client = crate::provider::client::client().unwrap();
     for endpoint in [
         Endpoint { key: Some(Secret::new("sk-a\nb")), ..endpoint("x") },
-        Endpoint { headers: vec![("a b".to_owned(), String::new())], ..endpoint("x") },
+        Endpoint { headers: vec![header("a b", "", false)], ..endpoint("x") },
         Endpoint { auth: Auth::Header("a b".to_owned()), ..endpoint("x") },
     ] {
         let error = HttpProvider::new(endpoint, client.clone()).unwrap_err();

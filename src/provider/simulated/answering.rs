@@ -32,6 +32,9 @@ impl Simulated {
                 let visible = (drawn.min(limit) as f64 * (1.0 - model.reasoning_share)).ceil() as u64;
                 let mut text = answer::text(wanted, sketch.as_deref(), good, visible, &mut chance);
                 let mut output = drawn;
+                if model.cuts_off && drawn > limit {
+                    finish = Finish::Truncated;
+                }
                 if answer::has_its_own_length(wanted) {
                     let tokens = answer::tokens(wanted, &text) as f64;
                     output = (tokens / (1.0 - model.reasoning_share).max(0.01)).ceil() as u64;

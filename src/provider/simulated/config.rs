@@ -71,6 +71,8 @@ pub struct Model {
     pub output: u64,
     /// The same for tokens.
     pub output_spread: f64,
+    /// Cuts free text off where it is longer than the request allows; else it is kept shorter than that.
+    pub cuts_off: bool,
     /// The most output tokens of one answer, whatever the request allows.
     pub max_output: Option<u64>,
     /// Tokens of prompt and answer together.
@@ -95,6 +97,7 @@ impl Model {
             latency_spread: 1.0,
             output: 120,
             output_spread: 1.5,
+            cuts_off: false,
             max_output: Some(16_384),
             context: Some(128_000),
             reasoning_share: 0.0,

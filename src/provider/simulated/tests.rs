@@ -257,6 +257,24 @@ fn a_schema_answer_that_does_not_fit_is_cut_off() {
 }
 
 #[test]
+fn text_longer_than_the_limit_is_cut_off_where_the_model_does_that() {
+    for (cuts_off, finish) in [(true, Finish::Truncated), (false, Finish::Complete)] {
+        let talker = Model { output: 100, output_spread: 1.0, cuts_off, ..model("sim/a") };
+        let mut simulated = Simulated::new(config(vec![talker]));
+        let mut ask = |max_output| {
+            let request = Request { wanted: Wanted::Text, max_output, ..request(1) };
+            match simulated.request(at(0.0), &request).act {
+                Act::Answer(answer) => (answer.finish, answer.usage.unwrap().output),
+                act => panic!("{act:?}"),
+            }
+        };
+        assert_eq!(ask(Some(40)), (finish, 40));
+        assert_eq!(ask(Some(160)), (Finish::Complete, 100));
+        assert_eq!(ask(None), (Finish::Complete, 100));
+    }
+}
+
+#[test]
 fn hidden_reasoning_and_caches_are_billed_as_stated() {
     let thinker = Model { reasoning_share: 0.75, cached_share: 0.5, output: 400, ..model("sim/a") };
     let mut simulated = Simulated::new(config(vec![Model { output_spread: 1.0, ..thinker }]));

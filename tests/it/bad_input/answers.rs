@@ -2,6 +2,9 @@
 
 use std::io::Write;
 
+use overnight::money::Price;
+use overnight::provider::simulated::{Config, Model};
+use overnight::simulate;
 use serde_json::Value;
 
 use super::{ONE, says};
@@ -187,6 +190,89 @@ fn an_answer_that_was_cut_off_is_no_success() {
     assert_eq!(text(&night.succeeded(), "output_text"), "half");
 }
 
+/// A line in OpenAI's batch format with this endpoint and body.
+fn line(endpoint: &str, body: &str) -> String {
+    format!("{{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/{endpoint}\",\"body\":{body}}}\n")
+}
+
+#[test]
+fn a_cut_off_answer_is_asked_for_once_more_with_a_larger_limit() {
+    let price = Price { input: 1_000_000, output: 2_000_000, ..Price::default() };
+    let model = Model { output: 120, output_spread: 1.0, cuts_off: true, ..Model::new("small", price) };
+    let provider = simulate::spawn(Config { models: vec![model], ..Config::default() }).unwrap();
+    for (endpoint, body) in [
+        (
+            "chat/completions",
+            r#"{"max_tokens":50,"model":"box/small","messages":[{"role":"user","content":"hi"}]}"#,
+        ),
+        ("responses", r#"{"max_output_tokens":50,"model":"box/small","input":"hi"}"#),
+    ] {
+        let overnight = Overnight::asking(&provider.base_url());
+        says(&overnight.work(line(endpoint, body), ""), 0, &[]);
+        let attempts = overnight.rows("attempts");
+        let of =
+            |attempt: &Value| (attempt["error_code"].clone(), attempt["output_tokens"].as_i64().unwrap());
+        assert_eq!(
+            attempts.iter().map(of).collect::<Vec<_>>(),
+            [("truncated".into(), 50), (Value::Null, 120)],
+            "{endpoint}"
+        );
+        let result = overnight.result();
+        assert_eq!(
+            (&result["status"], result["attempts"].as_i64()),
+            (&"succeeded".into(), Some(2)),
+            "{result}"
+        );
+        assert!(text(&result, "output_text").len() >= 4 * 100, "{result}");
+    }
+}
+
+#[test]
+fn only_the_limit_of_a_cut_off_request_changes_and_no_further_than_the_model_allows() {
+    let body = r#"{"temperature":0.10,"max_completion_tokens":400,"model":"box/small","messages":[{"role":"user","content":"\ud800"}],"seed":12345678901234567890}"#;
+    let cut = |_, _: &_| Say::json(200, chat("\"half\"", "length", USAGE));
+    let server = Script::start(cut);
+    let overnight = Overnight::asking(&server.base_url());
+    says(&overnight.work(line("chat/completions", body), ""), 3, &[]);
+    assert_eq!(overnight.result()["error_code"], "truncated");
+    let sent: Vec<String> = server.heard().iter().map(|heard| heard.text().to_owned()).collect();
+    let asked = body.replace("box/small", "small");
+    assert_eq!(sent, [asked.clone(), asked.replace("400", "1000")]);
+}
+
+/// This text, whole, from a model that calls itself so.
+fn said_by(model: &str, content: &str) -> Say {
+    let body = chat(&format!("{content:?}"), "stop", USAGE);
+    Say::json(200, body.replace("\"model\":\"small\"", &format!("\"model\":{model:?}")))
+}
+
+#[test]
+fn another_model_that_answers_is_billed_at_its_own_price() {
+    for (answered, nanos, extra) in [
+        ("small-2026-08-07", 20_000, Value::Null),
+        ("large", 200_000, r#"{"model_mismatch":true}"#.into()),
+        ("large-2026-08-07", 200_000, r#"{"model_mismatch":true}"#.into()),
+        ("unheard-of", 20_000, r#"{"model_mismatch":true}"#.into()),
+    ] {
+        let server = Script::always(said_by(answered, "ok"));
+        let overnight = Overnight::configured(&format!(
+            "{}[models.\"box/large\"]\nprice = {{ input = 10, output = 20 }}\nmax_output = 1_000\n",
+            config(&server.base_url())
+        ));
+        says(&overnight.work(ONE, ""), 0, &[]);
+        let attempt = overnight.rows("attempts").remove(0);
+        assert_eq!(
+            (&attempt["cost_nano_usd"], &attempt["extra_json"]),
+            (&nanos.into(), &extra),
+            "{answered}"
+        );
+        assert_eq!((text(&attempt, "request_model"), text(&attempt, "response_model")), ("small", answered));
+        let price = if nanos == 20_000 { "box/small config" } else { "box/large config" };
+        assert_eq!(text(&attempt, "price_id"), price, "{answered}");
+        assert_eq!(overnight.job()["cost_usd"].as_f64(), Some(nanos as f64 / 1e9));
+    }
+}
+
 #[test]
 fn an_answer_that_was_filtered_is_not_asked_for_again_there() {
     let night = Night::with("", Say::json(200, chat("\"\"", "content_filter", USAGE)));
@@ -197,7 +283,7 @@ fn an_answer_that_was_filtered_is_not_asked_for_again_there() {
 #[test]
 fn a_refused_answer_goes_to_the_next_step() {
     let server = Script::start(|_, request| match request.text().contains("\"large\"") {
-        true => Say::answer("done"),
+        true => said_by("large", "done"),
         false => Say::json(200, chat("null,\"refusal\":\"I cannot\"", "stop", USAGE)),
     });
     let overnight = Overnight::configured(&format!(

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::{ONE, nothing_queued, quiet, says};
-use crate::support::Overnight;
 use crate::support::folder::config;
+use crate::support::{Overnight, Ran};
 
 #[test]
 fn every_problem_of_a_config_is_said_at_once_with_what_was_meant() {
@@ -73,6 +73,16 @@ fn a_key_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
     assert!(!ran.stderr.contains("canary"));
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(overnight.submit(ONE, "").code, 0);
+}
+
+#[test]
+fn a_variable_with_one_underscore_too_few_is_told_before_anything_is_kept() {
+    let overnight = quiet();
+    overnight.write("in.jsonl", ONE);
+    let mut command = overnight.command("submit in.jsonl");
+    let ran = Ran::of(&command.env("OVERNIGHT_STATE_DIR", overnight.path().join("state")).output().unwrap());
+    says(&ran, 2, &["OVERNIGHT_STATE_DIR", "did you mean OVERNIGHT_STATE__DIR?"]);
+    nothing_queued(&overnight, &ran);
 }
 
 #[test]

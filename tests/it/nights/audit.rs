@@ -99,6 +99,8 @@ fn limits_of_attempts(submission: &Submission, item: &Item, attempts: &[&Ended])
     assert!(last, "G4: item {number} was sent again after its answer");
     let numbers: BTreeSet<u16> = attempts.iter().map(|row| row.number).collect();
     assert_eq!(numbers, (1..=attempts.len() as u16).collect(), "attempts of item {number} are numbered");
+    let longer: Vec<u8> = attempts.iter().filter(|row| row.asks_for_more()).map(|row| row.step).collect();
+    assert!(longer.is_sorted_by(|a, b| a < b), "item {number} had its larger limit twice: steps {longer:?}");
     for pair in attempts.windows(2) {
         let step = match pair[0].next {
             Next::Pending(step) | Next::Held(step) => step,

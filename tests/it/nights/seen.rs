@@ -13,6 +13,7 @@ pub(super) struct Seen {
     pub(super) holds: u64,
     unknown: u64,
     escalated: u64,
+    longer: u64,
     succeeded: u64,
     cancelled: u64,
     expired: u64,
@@ -40,6 +41,7 @@ impl Seen {
         self.over_item_cap += state.failures.get(&ErrorCode::MaxCost).copied().unwrap_or(0);
         for row in &rows.attempts {
             self.escalated += u64::from(row.escalation.is_some());
+            self.longer += u64::from(row.asks_for_more());
             self.failed_over += u64::from(&*row.route.provider == "other");
             self.at_peak += u64::from(&*row.route.window == "peak");
         }
@@ -64,12 +66,13 @@ impl Seen {
         }
     }
 
-    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 15] {
+    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 16] {
         [
             (&mut self.cuts, 2_000, "power cuts"),
             (&mut self.holds, 500, "full disks"),
             (&mut self.unknown, 500, "unknown outcomes"),
             (&mut self.escalated, 3_000, "escalations"),
+            (&mut self.longer, 200, "answers asked for at greater length"),
             (&mut self.succeeded, 20_000, "successes"),
             (&mut self.cancelled, 500, "cancelled items"),
             (&mut self.expired, 500, "expired items"),
@@ -84,12 +87,13 @@ impl Seen {
         ]
     }
 
-    fn counts(&self) -> [u64; 15] {
+    fn counts(&self) -> [u64; 16] {
         [
             self.cuts,
             self.holds,
             self.unknown,
             self.escalated,
+            self.longer,
             self.succeeded,
             self.cancelled,
             self.expired,
