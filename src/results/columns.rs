@@ -8,7 +8,7 @@
 //! - A result's cost is the exact sum over its attempts, rounded once; each attempt's is rounded
 //!   once. The two tables may differ by half a nano-dollar an attempt.
 //! - An unpriced attempt has price 0 and `cost_basis` `unpriced`.
-//! - `extra_json` flags a response that was not UTF-8 and says what an unknown outcome may still cost.
+//! - `extra_json` holds what has no column yet, above all the tags of an attempt: see `extra`.
 //!
 //! Pure.
 
@@ -113,7 +113,7 @@ impl ResultColumns {
         self.job_name.append_value(job.title());
         self.item_index.append_value(i64::from(settled.item));
         self.push_error(settled.error.as_ref());
-        let answer = self.push_answer(last, responses);
+        let answer = self.push_answer(settled, last, responses);
         let input = settled.input.as_ref().map(|input| String::from_utf8_lossy(input));
         self.input_json.append_option(input.as_deref());
         self.valid.append_option(settled.valid);
@@ -136,7 +136,7 @@ impl ResultColumns {
         self.error_message.append_option(error.map(|(_, message)| message));
     }
 
-    fn push_answer(&mut self, last: Option<&Ended>, responses: bool) -> usize {
+    fn push_answer(&mut self, settled: &Settled, last: Option<&Ended>, responses: bool) -> usize {
         self.finish_reason.append_option(last.and_then(|last| last.finish_reason.as_deref()));
         let text = last.and_then(|last| last.text.as_deref());
         self.output_text.append_option(text);
@@ -144,7 +144,7 @@ impl ResultColumns {
             last.filter(|last| responses && !last.body.is_empty()).map(|last| Response::of(&last.body));
         self.response_json.append_option(body.as_ref().map(|body| &body.text));
         let lossy = body.as_ref().is_some_and(|body| body.lossy);
-        self.extra_json.append_option(last.and_then(|last| extra::of(last, lossy, Usd::ZERO)));
+        self.extra_json.append_option(extra::of_result(settled, last, lossy));
         text.map_or(0, str::len) + body.map_or(0, |body| body.text.len())
     }
 
@@ -307,7 +307,7 @@ impl AttemptColumns {
         let body = kept.then(|| Response::of(&ended.body));
         self.response_json.append_option(body.as_ref().map(|body| &body.text));
         let lossy = body.as_ref().is_some_and(|body| body.lossy);
-        self.extra_json.append_option(extra::of(ended, lossy, ended.at_risk));
+        self.extra_json.append_option(extra::of_attempt(ended, lossy));
         body.map_or(0, |body| body.text.len())
     }
 }
