@@ -83,6 +83,7 @@ fn steady(text: &str) -> String {
         (r"\b\d+h\d\dm\b", "SPAN"),
         (r"\b\d+(\.\d+)?(ms|s|m)\b", "SPAN"),
         (r"prices of [0-9-]+", "prices of DATE"),
+        (r"\b\d{4}-\d\d-\d\d\b", "DATE"),
         (r"[ ]+", " "),
         (r" \n", "\n"),
     ];

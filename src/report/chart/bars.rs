@@ -4,7 +4,7 @@
 
 use super::letters::{Weight, fit, width as text_width};
 use super::pen::{Anchor, Ink, Look, Pen};
-use super::{Chart, GAP};
+use super::{Chart, GAP, SLACK};
 
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +31,7 @@ pub fn bars(title: &str, rows: &[Bar], class: &str, width: f32, ink: Ink) -> Opt
     }
     let shown = &rows[..rows.len().min(MOST)];
     let widest = |texts: &mut dyn Iterator<Item = &str>, weight| {
-        texts.map(|text| text_width(text, 12.5, weight)).fold(0.0, f32::max)
+        texts.map(|text| text_width(text, 12.5, weight) * SLACK).fold(0.0, f32::max)
     };
     let left = widest(&mut shown.iter().map(|bar| bar.name.as_str()), Weight::Regular).min(width * 0.4) + GAP;
     let right = widest(&mut shown.iter().map(|bar| bar.shown.as_str()), Weight::Bold) + GAP;

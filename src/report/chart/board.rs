@@ -3,7 +3,7 @@
 //! Pure.
 
 use super::Chart;
-use super::letters::fit;
+use super::letters::{fit, wrap};
 use super::pen::{Anchor, Ink, Look, Pen};
 
 const MARGIN: f32 = 40.0;
@@ -35,19 +35,21 @@ impl Board {
         self.y += 68.0;
     }
 
-    /// Numbers in a row: name, number, remark.
-    pub fn tiles(&mut self, tiles: &[[&str; 3]]) {
-        const HEIGHT: f32 = 104.0;
+    /// Numbers in a row: name, number, remark, and whether it is good news.
+    pub fn tiles(&mut self, tiles: &[([&str; 3], bool)]) {
+        const HEIGHT: f32 = 118.0;
         let width = self.share(tiles.len().max(1));
-        for (index, [name, value, note]) in tiles.iter().enumerate() {
-            let x = MARGIN + index as f32 * (width + GAP);
-            let text = |look: Look, text: &str| {
-                fit(&crate::escape::plain(text), look.size, look.weight, width - 28.0)
-            };
-            self.pen.rect("card", [x, self.y, width, HEIGHT], 12.0, "");
-            self.pen.text(Look::MUTED, (x + 14.0, self.y + 26.0), Anchor::Start, &text(Look::MUTED, name));
-            self.pen.text(Look::BIG, (x + 14.0, self.y + 60.0), Anchor::Start, &text(Look::BIG, value));
-            self.pen.text(Look::MUTED, (x + 14.0, self.y + 84.0), Anchor::Start, &text(Look::MUTED, note));
+        for (index, ([name, value, note], is_good)) in tiles.iter().enumerate() {
+            let (x, most) = (MARGIN + index as f32 * (width + GAP) + 14.0, width - 28.0);
+            let [name, value, note] = [name, value, note].map(|text| crate::escape::plain(text));
+            let big = if *is_good { Look::GOOD } else { Look::BIG }.fitting(&value, most);
+            self.pen.rect("card", [x - 14.0, self.y, width, HEIGHT], 12.0, "");
+            self.pen.text(Look::MUTED, (x, self.y + 26.0), Anchor::Start, &name);
+            self.pen.text(big, (x, self.y + 60.0), Anchor::Start, &value);
+            let lines = wrap(&note, Look::MUTED.size, Look::MUTED.weight, most, 2);
+            for (line, y) in lines.iter().zip([84.0, 101.0]) {
+                self.pen.text(Look::MUTED, (x, self.y + y), Anchor::Start, line);
+            }
         }
         self.y += HEIGHT + GAP;
     }

@@ -71,7 +71,7 @@ impl Drawing<'_> {
         for mark in &marks {
             let y = y_of(mark / top);
             pen.line(if *mark == 0.0 { "a" } else { "g" }, (LEFT, y), (self.width - RIGHT, y));
-            pen.text(Look::MUTED, (LEFT - 8.0, y + 4.0), Anchor::End, &dollars(*mark));
+            pen.text(Look::MUTED, (LEFT - 8.0, y + 4.0), Anchor::End, &dollars(*mark, marks[1]));
         }
         self.legend(&mut pen);
         for (slot, parts) in self.slots.range(self.from..) {

@@ -8,7 +8,7 @@
 use super::letters::{Weight, fit, width as text_width};
 use super::pen::{Anchor, Ink, Look, Pen};
 use super::scale::decades;
-use super::{Chart, GAP};
+use super::{Chart, GAP, SLACK};
 use crate::report::text;
 
 /// One row.
@@ -37,7 +37,7 @@ pub fn latency(rows: &[Spread], width: f32, ink: Ink) -> Option<Chart> {
     }
     let marks = decades(least, most);
     let (from, to) = (marks.first()?.ln(), marks.last()?.ln());
-    let names = shown.iter().map(|row| text_width(&row.name, 12.5, Weight::Regular));
+    let names = shown.iter().map(|row| text_width(&row.name, 12.5, Weight::Regular) * SLACK);
     let left = names.fold(0.0, f32::max).min(width * 0.4) + GAP + 6.0;
     let room = width - left - 24.0;
     let x_of = |ms: f64| left + room * ((ms.ln() - from) / (to - from)) as f32;

@@ -58,6 +58,22 @@ pub(super) fn fit(text: &str, size: f32, weight: Weight, most: f32) -> String {
     String::new()
 }
 
+/// The text in at most this many lines, broken between words; what does not fit ends in `…`.
+pub(super) fn wrap(text: &str, size: f32, weight: Weight, most: f32, lines: usize) -> Vec<String> {
+    let mut wrapped: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let longer = wrapped.last().map(|line| format!("{line} {word}"));
+        match longer {
+            Some(longer) if wrapped.len() >= lines || width(&longer, size, weight) <= most => {
+                wrapped.pop();
+                wrapped.push(longer);
+            }
+            _ => wrapped.push(word.to_owned()),
+        }
+    }
+    wrapped.iter().map(|line| fit(line, size, weight, most)).collect()
+}
+
 /// The text as the data of an SVG path, its baseline beginning at `x`, `y`.
 pub(super) fn outlines(text: &str, x: f32, y: f32, size: f32, weight: Weight) -> String {
     let face = weight.face();
@@ -141,6 +157,15 @@ mod tests {
         assert!(cut.ends_with('…') && width(&cut, 12.0, Weight::Regular) <= 120.0, "{cut}");
         assert_eq!(fit("short", 12.0, Weight::Regular, 120.0), "short");
         assert_eq!(fit("no room", 12.0, Weight::Regular, 1.0), "");
+    }
+
+    #[test]
+    fn text_is_broken_between_words_and_loses_none_that_fit() {
+        let wrap = |most| wrap("failures and escalations included", 11.5, Weight::Regular, most, 2);
+        assert_eq!(wrap(120.0), ["failures and", "escalations included"]);
+        assert_eq!(wrap(900.0), ["failures and escalations included"]);
+        let short = wrap(70.0);
+        assert!(short.len() == 2 && short[1].ends_with('…'), "{short:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::letters::{Weight, fit, width as text_width};
 use super::pen::{Anchor, Ink, Look, Pen};
-use super::{Chart, GAP};
+use super::{Chart, GAP, SLACK};
 use crate::money::Usd;
 
 const ROW: f32 = 34.0;
@@ -33,9 +33,10 @@ pub fn levers(from: (&str, i64), steps: &[(&str, i64)], width: f32, ink: Ink) ->
     }
     rows.push(("paid".to_owned(), "s1", [0, at], usd(at).to_string()));
     let most = rows.iter().map(|(_, _, [_, end], _)| *end).max().unwrap_or(whole).max(1) as f32;
-    let names = rows.iter().map(|(name, ..)| text_width(name, 12.5, Weight::Regular));
+    let names = rows.iter().map(|(name, ..)| text_width(name, 12.5, Weight::Regular) * SLACK);
     let left = names.fold(0.0, f32::max).min(width * 0.42) + GAP;
-    let right = rows.iter().map(|row| text_width(&row.3, 12.5, Weight::Bold)).fold(0.0, f32::max) + GAP;
+    let right =
+        rows.iter().map(|row| text_width(&row.3, 12.5, Weight::Bold) * SLACK).fold(0.0, f32::max) + GAP;
     let room = (width - left - right).max(20.0);
     let x_of = |nano: i64| left + room * nano.max(0) as f32 / most;
     let mut pen = Pen::new(ink);

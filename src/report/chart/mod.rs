@@ -34,6 +34,8 @@ pub const DARK: &str = include_str!("dark.css");
 
 /// Between the name of a row and its bar.
 const GAP: f32 = 12.0;
+/// Where text is text, a reader's font may be wider than ours.
+const SLACK: f32 = 1.09;
 
 /// A drawing.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,8 +56,10 @@ impl Chart {
     pub fn svg(&self) -> String {
         let Chart { width, height, drawn, .. } = self;
         let label = escape(&format!("{}: {}", self.title, self.says));
+        // On a small screen a wide chart is moved, not shrunk until nobody can read it.
+        let class = if *width > 700.0 { "chart wide" } else { "chart" };
         format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{label}\">{drawn}</svg>"
+            "<svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{label}\">{drawn}</svg>"
         )
     }
 

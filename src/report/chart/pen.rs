@@ -36,6 +36,12 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// As large as fits, for a number that must not be cut.
+    pub(super) fn fitting(self, text: &str, most: f32) -> Look {
+        let width = letters::width(text, self.size, self.weight);
+        Look { size: if width > most { self.size * most / width } else { self.size }, ..self }
+    }
+
     /// Labels of things.
     pub(super) const LABEL: Look = Look { class: "t", size: 12.5, weight: Weight::Regular };
     /// Values of things.
@@ -46,6 +52,8 @@ impl Look {
     pub(super) const TITLE: Look = Look { class: "t", size: 15.0, weight: Weight::Bold };
     /// The number of a tile.
     pub(super) const BIG: Look = Look { class: "t", size: 27.0, weight: Weight::Bold };
+    /// The number of a tile that is good news.
+    pub(super) const GOOD: Look = Look { class: "s3", ..Look::BIG };
     /// The name of a picture.
     pub(super) const HEAD: Look = Look { class: "t", size: 26.0, weight: Weight::Bold };
 }

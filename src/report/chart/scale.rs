@@ -37,24 +37,19 @@ pub(super) fn decades(least: f64, most: f64) -> Vec<f64> {
     marks
 }
 
-/// As an axis says it: `$0`, `$2.50`, `$0.0005`.
-pub(super) fn dollars(amount: f64) -> String {
-    if amount == 0.0 {
+/// A mark as an axis of such steps says it: `$0`, `$2.50`, `$0.015`; all marks have as many decimals.
+pub(super) fn dollars(mark: f64, step: f64) -> String {
+    if mark == 0.0 {
         return "$0".to_owned();
     }
-    let decimals = if amount >= 10.0 { 0 } else { (1.0 - amount.log10().floor()).clamp(0.0, 9.0) as usize };
-    let shown = format!("{amount:.decimals$}");
-    let shown = match shown.split_once('.') {
-        Some((whole, fraction)) if fraction.bytes().all(|b| b == b'0') => whole.to_owned(),
-        // Cents come in twos, smaller amounts without idle noughts.
-        Some((whole, fraction)) if fraction.len() > 2 => {
-            let fraction = fraction.trim_end_matches('0');
-            format!("{whole}.{fraction:0<2}")
-        }
-        Some((whole, fraction)) => format!("{whole}.{fraction:0<2}"),
-        None => shown,
+    // The fewest decimals in which the step is exact, for money at least two or none.
+    let is_exact = |decimals: &i32| {
+        let scaled = step * 10f64.powi(*decimals);
+        (scaled - scaled.round()).abs() < 1e-6
     };
-    format!("${shown}")
+    let decimals = (0..12).find(is_exact).unwrap_or(12);
+    let decimals = if decimals == 0 { 0 } else { decimals.max(2) as usize };
+    format!("${mark:.decimals$}")
 }
 
 #[cfg(test)]
@@ -80,17 +75,17 @@ mod tests {
     }
 
     #[test]
-    fn money_on_an_axis_is_short() {
-        for (amount, shown) in [
-            (0.0, "$0"),
-            (2.0, "$2"),
-            (2.5, "$2.50"),
-            (40.0, "$40"),
-            (0.0005, "$0.0005"),
-            (0.02, "$0.02"),
-            (0.5, "$0.50"),
+    fn money_on_an_axis_is_short_and_even() {
+        for (mark, step, shown) in [
+            (0.0, 0.5, "$0"),
+            (2.0, 1.0, "$2"),
+            (2.5, 2.5, "$2.50"),
+            (5.0, 2.5, "$5.00"),
+            (0.02, 0.005, "$0.020"),
+            (0.0005, 0.0005, "$0.0005"),
+            (4_000.0, 2_000.0, "$4000"),
         ] {
-            assert_eq!(dollars(amount), shown, "{amount}");
+            assert_eq!(dollars(mark, step), shown, "{mark}");
         }
     }
 }

@@ -135,7 +135,8 @@ fn figure(chart: Option<&Chart>, numbers: &str) -> String {
         "" => String::new(),
         numbers => format!("<details><summary>as numbers</summary>{numbers}</details>"),
     };
-    format!("<figure><figcaption>{}</figcaption>{}{numbers}</figure>\n", escape(&chart.title), chart.svg())
+    let (title, svg) = (escape(&chart.title), chart.svg());
+    format!("<figure><figcaption>{title}</figcaption><div class=\"scroll\">{svg}</div>{numbers}</figure>\n")
 }
 
 fn put(page: &mut String, what: std::fmt::Arguments<'_>) {

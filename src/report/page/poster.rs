@@ -20,7 +20,8 @@ pub fn poster(report: &Report, all: &Attribution, made_at: Timestamp, ink: Ink) 
     let mut board = Board::new(WIDTH, ink);
     board.head(&title(report), &subtitle(report, all, made_at));
     let tiles = tiles::tiles(report, all);
-    let tiles: Vec<[&str; 3]> = tiles.iter().map(|tile| [tile.name, &tile.value, &tile.note]).collect();
+    let tiles: Vec<([&str; 3], bool)> =
+        tiles.iter().map(|tile| ([tile.name, &tile.value, &tile.note], tile.is_good)).collect();
     board.tiles(&tiles);
     board.row(&[drawings.hours.as_ref()]);
     board.row(&[drawings.levers.as_ref(), drawings.per_success.as_ref()]);

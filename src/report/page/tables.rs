@@ -14,6 +14,9 @@ use crate::report::row::from_nano;
 use crate::report::text::{count, percent, rounded, span};
 use crate::report::{JobReport, Report};
 
+/// Longer names are broken.
+const LONG: usize = 32;
+
 /// A table being written.
 struct Table {
     head: String,
@@ -50,10 +53,12 @@ impl Table {
 
     fn line(names: &[String], cells: &[Cell]) -> String {
         let names = names.iter().enumerate().map(|(index, name)| {
+            // Only what is long may be broken: `schema_mismatch` is easier to know in one piece.
+            let class = if name.chars().count() > LONG { "left long" } else { "left" };
             let name = format!("<bdi>{}</bdi>", escape(name));
             match index {
-                0 => format!("<th scope=\"row\" class=\"left\">{name}</th>"),
-                _ => format!("<td class=\"left\">{name}</td>"),
+                0 => format!("<th scope=\"row\" class=\"{class}\">{name}</th>"),
+                _ => format!("<td class=\"{class}\">{name}</td>"),
             }
         });
         let cells = cells.iter().map(|(class, text)| match *class {
@@ -140,7 +145,11 @@ pub(super) fn models(all: &Attribution) -> String {
 }
 
 fn group_table(caption: &str, by: &[&str], rows: &[GroupRow], all: &Attribution) -> String {
-    let columns = columns(std::slice::from_ref(&all.total));
+    // A month has a table of its own.
+    let columns: Vec<_> = columns(std::slice::from_ref(&all.total))
+        .into_iter()
+        .filter(|column| column.head != "a month")
+        .collect();
     let heads: Vec<(&str, &str)> = columns.iter().map(|column| (column.head, column.means)).collect();
     let mut table = Table::new(caption, "", by, &heads);
     let cells =
