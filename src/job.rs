@@ -195,6 +195,17 @@ impl Default for JobOptions {
     }
 }
 
+/// Tags that mean something to the program itself.
+pub mod tag {
+    /// Set by `retry --rework`: these items are asked again because a person had to step in.
+    pub const REWORK: &str = "rework";
+
+    /// Whether an item with these tags is such manual rework.
+    pub fn is_rework(tags: &[(String, String)]) -> bool {
+        tags.iter().any(|(key, _)| key == REWORK)
+    }
+}
+
 /// Where a job came from, to know the same submission again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {

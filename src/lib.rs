@@ -38,7 +38,7 @@
 //! S  store      prompts and journal as files, sled as their index; an in-memory twin
 //! S  provider   adapters by wire family, HTTP; P: the simulated provider
 //! S  results    records → Parquet parts → exports
-//! P  report     rows → summaries
+//! P  report     rows → summaries, charts, pages
 //! S  live       the live driver                 P  rehearse   the virtual one
 //! S  simulate   the simulated provider over HTTP
 //! S  config     overnight.toml → settings       S  control    the local socket

@@ -133,9 +133,19 @@ pub struct Ended {
     pub totals: ItemTotals,
     /// What becomes of the item.
     pub next: Next,
+    /// Its item's tags, where the item goes on; one that ended has them in `next`.
+    pub open_tags: Vec<(String, String)>,
 }
 
 impl Ended {
+    /// The tags of its item, the job's included.
+    pub fn tags(&self) -> &[(String, String)] {
+        match &self.next {
+            Next::Settled(settled) => &settled.tags,
+            Next::Pending(_) | Next::Held(_) => &self.open_tags,
+        }
+    }
+
     /// Whether it counts against the item's `max_attempts`.
     ///
     /// An attempt that the provider would not take (rate, room, credit, key, retired model, no

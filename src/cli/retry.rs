@@ -24,6 +24,7 @@ use super::style::{Line, Paint};
 use super::words::Setting;
 use crate::attempt::ItemStatus;
 use crate::clock::Timestamp;
+use crate::job::tag::REWORK;
 use crate::job::{Class, Item, ItemIndex, Job, JobId, Ladder};
 use crate::ledger::Phase;
 use crate::money::Usd;
@@ -54,6 +55,7 @@ struct Retried {
     deadline_at: Option<Timestamp>,
     max_cost_usd: Option<f64>,
     dry_run: bool,
+    rework: bool,
     notes: Vec<String>,
 }
 
@@ -83,6 +85,7 @@ pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError> {
         deadline_at: draft.job.classes.iter().filter_map(|class| class.deadline).min(),
         max_cost_usd: draft.job.options.max_cost.map(|cap| cap.as_f64()),
         dry_run: args.dry_run,
+        rework: args.rework,
         notes: asked.notes.clone(),
     };
     if !args.dry_run {
@@ -99,6 +102,7 @@ struct Asked {
     ladder: Option<Ladder>,
     check: Option<crate::check::Check>,
     max_cost: Option<Usd>,
+    rework: bool,
     /// As asked for, else as the config says, for items whose own is past.
     deadline: Timestamp,
     is_asked: bool,
@@ -128,7 +132,8 @@ impl Asked {
         let check = if args.checks.is_empty() { None } else { ask::check(&flags, config)? };
         let (deadline, _) = ask::deadline(&flags, config, now)?;
         let is_asked = args.deadline.is_some();
-        Ok(Asked { ladder, check, max_cost: args.max_cost, deadline, is_asked, now, notes })
+        let (max_cost, rework) = (args.max_cost, args.rework);
+        Ok(Asked { ladder, check, max_cost, rework, deadline, is_asked, now, notes })
     }
 
     /// How an item of this class is scheduled in the new job.
@@ -250,6 +255,11 @@ impl<'a> Draft<'a> {
             retry_of: Some(of.clone()),
         };
         job.options.max_cost = asked.max_cost.or(job.options.max_cost);
+        // Rework is what this retry is, not what the one before it was.
+        job.options.tags.remove(REWORK);
+        if asked.rework {
+            job.options.tags.insert(REWORK.to_owned(), "manual".to_owned());
+        }
         if let Some(check) = &asked.check {
             job.options.check = Some(check.clone());
         }
@@ -337,7 +347,7 @@ impl<'a> Draft<'a> {
             options.check = None;
         }
         // Retries of several generations may differ in what their jobs ask for.
-        for (key, value) in &from.options.tags {
+        for (key, value) in from.options.tags.iter().filter(|(key, _)| *key != REWORK) {
             if self.job.options.tags.get(key) != Some(value) {
                 options.tags.entry(key.clone()).or_insert_with(|| value.clone());
             }
@@ -386,6 +396,9 @@ fn said(retried: &Retried, has_owner: bool, setting: &Setting) -> Vec<Line> {
     }
     if let Some(cap) = retried.max_cost_usd {
         first += &format!(" · cap {}", total(cap));
+    }
+    if retried.rework {
+        first += " · marked as rework";
     }
     let mut lines = vec![
         Line::new().text(first),

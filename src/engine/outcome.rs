@@ -327,6 +327,10 @@ fn ended_record(
     next: Next,
     now: Timestamp,
 ) -> Ended {
+    let open_tags = match next {
+        Next::Settled(_) => Vec::new(),
+        Next::Pending(_) | Next::Held(_) => tags(&flight.job, &flight.call.item),
+    };
     let Flight { call: Call { attempt, job, route, item }, step, started_at, .. } = flight;
     let ended = Ended {
         attempt,
@@ -357,6 +361,7 @@ fn ended_record(
         at_risk: bill.at_risk,
         totals,
         next,
+        open_tags,
     };
     match ending.outcome {
         Outcome::Answer(answer) => Ended {
@@ -391,10 +396,6 @@ pub(super) fn describe(
     at: Timestamp,
 ) -> Settled {
     let class = job.class(item.index);
-    let mut tags = job.options.tags.clone();
-    if let Some(options) = &item.options {
-        tags.extend(options.tags.iter().map(|(key, value)| (key.clone(), value.clone())));
-    }
     Settled {
         job: job.id.clone(),
         item: item.index,
@@ -407,10 +408,19 @@ pub(super) fn describe(
         totals: ItemTotals::default(),
         at,
         deadline: class.deadline,
-        tags: tags.into_iter().collect(),
+        tags: tags(job, item),
         input: job.options.keep_input.then(|| item.body.json.clone()),
         copied: None,
     }
+}
+
+/// The job's tags and the item's own, which are stronger.
+fn tags(job: &Job, item: &Item) -> Vec<(String, String)> {
+    let mut tags = job.options.tags.clone();
+    if let Some(options) = &item.options {
+        tags.extend(options.tags.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    tags.into_iter().collect()
 }
 
 fn facts(route: &Route, priced: &Route, wire: Wire, sent_at: Timestamp) -> RouteFacts {

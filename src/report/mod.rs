@@ -5,6 +5,18 @@
 //! it is with `--json` and by [`render`] for a terminal. [`show`] does the same for one item, [`items`]
 //! for a list of them.
 //!
+//! Who spent it is an [`Attribution`]:
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`by`] | what there is to group by |
+//! | [`sums`], [`groups`] | what a group adds up to; the groups add up to the total |
+//! | [`against`], [`savings`] | what it would have cost otherwise, and which lever saved what |
+//! | [`forecast`] | a month like the days seen |
+//! | [`attribution`] | all of it in one pass over the rows |
+//! | [`breakdown`] | it as a terminal and as a spreadsheet show it |
+//! | [`chart`], [`page`] | it as pictures, and as one HTML file or one picture |
+//!
 //! Pure.
 
 use std::collections::BTreeMap;
@@ -17,11 +29,24 @@ use crate::money::Usd;
 use crate::report::row::{AttemptRow, from_nano};
 use crate::view::{JobView, RouteView};
 
+pub mod against;
+pub mod attribution;
+pub mod breakdown;
+pub mod by;
+pub mod chart;
+pub mod forecast;
+pub mod groups;
 pub mod items;
+pub mod page;
 pub mod render;
 pub mod row;
+pub mod savings;
 pub mod show;
+pub mod sums;
 pub mod text;
+
+use attribution::Attribution;
+use sums::percentile;
 
 /// `overnight report --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,12 +55,20 @@ pub struct Report {
     pub schema: &'static str,
     /// Each job.
     pub jobs: Vec<JobReport>,
+    /// What their rows add up to, where they were read.
+    #[serde(flatten)]
+    pub attribution: Option<Attribution>,
 }
 
 impl Report {
     /// Of these jobs.
     pub fn new(jobs: Vec<JobReport>) -> Report {
-        Report { schema: "overnight.report/1", jobs }
+        Report { schema: "overnight.report/1", jobs, attribution: None }
+    }
+
+    /// With what their rows add up to.
+    pub fn with(self, attribution: Attribution) -> Report {
+        Report { attribution: Some(attribution), ..self }
     }
 }
 
@@ -244,12 +277,6 @@ impl RouteTally {
     }
 }
 
-/// The smallest value that this many percent of all do not exceed.
-fn percentile(sorted: &[u32], percent: usize) -> Option<u64> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).map(|&ms| u64::from(ms))
-}
-
 fn per(cost: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| cost / count as f64)
 }
@@ -257,14 +284,6 @@ fn per(cost: f64, count: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_percentile_is_a_value_that_was_seen() {
-        assert_eq!(percentile(&[], 50), None);
-        for (percent, value) in [(50, 20), (95, 40), (99, 40), (25, 10)] {
-            assert_eq!(percentile(&[10, 20, 30, 40], percent), Some(value), "{percent}");
-        }
-    }
 
     #[test]
     fn attempts_add_up_by_route_and_lane() {

@@ -109,6 +109,18 @@ impl ResultRow {
 }
 
 impl AttemptRow {
+    /// The tags of its item, which it carries in `extra_json`.
+    pub fn tags(&self) -> Vec<(String, String)> {
+        #[derive(Default, serde::Deserialize)]
+        struct Extra {
+            #[serde(default)]
+            tags: std::collections::BTreeMap<String, String>,
+        }
+        let extra = self.extra_json.as_deref().filter(|extra| extra.contains("\"tags\""));
+        let extra: Option<Extra> = extra.and_then(|extra| serde_json::from_str(extra).ok());
+        extra.unwrap_or_default().tags.into_iter().collect()
+    }
+
     /// What it cost.
     pub fn cost(&self) -> Usd {
         from_nano(self.cost_nano_usd)

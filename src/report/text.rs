@@ -63,6 +63,29 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// `950`, `12.4k`, `31.8M`.
+pub fn rounded(number: u64) -> String {
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    // What would round to a thousand of a unit is one of the next.
+    let fits = |(unit, _): &(f64, &str)| number as f64 >= unit * 0.999_95;
+    match units.into_iter().find(fits) {
+        Some((unit, name)) => format!("{:.1}{name}", number as f64 / unit),
+        None => number.to_string(),
+    }
+}
+
+/// Money with separators: `$12,345.60`.
+pub fn money(amount: crate::money::Usd) -> String {
+    let shown = amount.to_string();
+    match shown.split_once('$').zip(shown.split_once('.')) {
+        Some(((sign, _), (whole, fraction))) => {
+            let digits = whole.trim_start_matches(sign).trim_start_matches('$');
+            format!("{sign}${}.{fraction}", count(digits.parse().unwrap_or(0)))
+        }
+        None => shown,
+    }
+}
+
 /// Share of a whole, never rounded up to all of it: `99.9%`.
 pub fn percent(part: u64, whole: u64) -> String {
     if part == whole && whole > 0 {
@@ -131,6 +154,9 @@ mod tests {
         let spans = [45, 3_120, 25_680, 183_600].map(|seconds| span(Duration::from_secs(seconds)));
         assert_eq!(spans, ["45s", "52m", "7h08m", "2d03h"]);
         assert_eq!([812, 1_500, 18_200_000].map(size), ["812 bytes", "1.5 kB", "18.2 MB"]);
+        assert_eq!([950, 12_400, 999_990, 31_800_000].map(rounded), ["950", "12.4k", "1.0M", "31.8M"]);
+        let amounts = ["12345.6", "0.00019", "0", "-1234.5"].map(|text| money(text.parse().unwrap()));
+        assert_eq!(amounts, ["$12,345.60", "$0.00019", "$0.00", "-$1,234.50"]);
         assert_eq!([85, 1_940, 250_000].map(latency), ["85ms", "1.9s", "4m"]);
     }
 }

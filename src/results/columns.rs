@@ -8,7 +8,7 @@
 //! - A result's cost is the exact sum over its attempts, rounded once; each attempt's is rounded
 //!   once. The two tables may differ by half a nano-dollar an attempt.
 //! - An unpriced attempt has price 0 and `cost_basis` `unpriced`.
-//! - `extra_json` flags a response that was not UTF-8 and says what an unknown outcome may still cost.
+//! - `extra_json` holds what has no column yet, above all the tags of an attempt: see `extra`.
 //!
 //! Pure.
 
@@ -144,7 +144,7 @@ impl ResultColumns {
             last.filter(|last| responses && !last.body.is_empty()).map(|last| Response::of(&last.body));
         self.response_json.append_option(body.as_ref().map(|body| &body.text));
         let lossy = body.as_ref().is_some_and(|body| body.lossy);
-        self.extra_json.append_option(last.and_then(|last| extra::of_result(settled, last, lossy)));
+        self.extra_json.append_option(extra::of_result(settled, last, lossy));
         text.map_or(0, str::len) + body.map_or(0, |body| body.text.len())
     }
 
@@ -307,7 +307,7 @@ impl AttemptColumns {
         let body = kept.then(|| Response::of(&ended.body));
         self.response_json.append_option(body.as_ref().map(|body| &body.text));
         let lossy = body.as_ref().is_some_and(|body| body.lossy);
-        self.extra_json.append_option(extra::of(ended, lossy, ended.at_risk));
+        self.extra_json.append_option(extra::of_attempt(ended, lossy));
         body.map_or(0, |body| body.text.len())
     }
 }

@@ -4,40 +4,61 @@
 //! |---|---|
 //! | `response_lossy` | the response was not UTF-8; what is kept of it is not exact |
 //! | `text_lossy` | the answer held characters that are none (lone surrogates); the text shows U+FFFD for them |
-//! | `copy_of` | the item whose answer this one gets, because both asked the same |
 //! | `model_mismatch` | another model answered than was asked; the price is its own where the catalog knows it on that account |
-//! | `at_risk_nano_usd` | kept in every budget, because the bill is not known |
+//! | `rework` | the item was asked again by hand: [`crate::job::tag::REWORK`] |
+//! | `copy_of` | of a result: the item whose answer it gets, because both asked the same |
+//! | `at_risk_nano_usd` | of an attempt: kept in every budget, because the bill is not known |
+//! | `tags` | of an attempt: the tags of its item, the job's included, which `results` has as a column |
+//!
+//! An attempt carries its tags itself, so that cost by tag is one query on one table, also while items
+//! of the job have not ended and have no row in `results` to join with.
 //!
 //! Pure.
 
+use serde_json::{Map, Value};
+
 use crate::catalog::names::is_same_model;
+use crate::job::tag::is_rework;
 use crate::money::Usd;
 use crate::record::{Ended, Settled};
 
-/// The facts about the result of an item, as a JSON object; `None` where there are none.
-pub(super) fn of_result(settled: &Settled, last: &Ended, response_lossy: bool) -> Option<String> {
-    let facts = of(last, response_lossy, Usd::ZERO);
-    let Some(original) = &settled.copied else { return facts };
-    let copy_of = format!("\"copy_of\":{}", serde_json::Value::from(&*original.custom_id));
-    Some(match facts {
-        Some(facts) => format!("{{{copy_of},{}", &facts[1..]),
-        None => format!("{{{copy_of}}}"),
-    })
+/// The facts about one attempt, as a JSON object; `None` where there are none.
+pub(super) fn of_attempt(ended: &Ended, response_lossy: bool) -> Option<String> {
+    let tags = ended.tags();
+    let mut facts = flags(tags, Some(ended), response_lossy);
+    if ended.at_risk > Usd::ZERO {
+        facts.insert("at_risk_nano_usd".to_owned(), ended.at_risk.nano().into());
+    }
+    if !tags.is_empty() {
+        let tags: Map<String, Value> =
+            tags.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+        facts.insert("tags".to_owned(), tags.into());
+    }
+    json(facts)
 }
 
-/// The facts about one attempt, as a JSON object; `None` where there are none.
-pub(super) fn of(ended: &Ended, response_lossy: bool, at_risk: Usd) -> Option<String> {
+/// The facts about how an item ended, `last` being the attempt that ended it.
+pub(super) fn of_result(settled: &Settled, last: Option<&Ended>, response_lossy: bool) -> Option<String> {
+    let mut facts = flags(&settled.tags, last, response_lossy);
+    if let Some(original) = &settled.copied {
+        facts.insert("copy_of".to_owned(), Value::from(&*original.custom_id));
+    }
+    json(facts)
+}
+
+fn flags(tags: &[(String, String)], last: Option<&Ended>, response_lossy: bool) -> Map<String, Value> {
     let flags = [
         ("response_lossy", response_lossy),
-        ("text_lossy", !response_lossy && is_text_lossy(ended)),
-        ("model_mismatch", is_another_model(ended)),
+        ("text_lossy", !response_lossy && last.is_some_and(is_text_lossy)),
+        ("model_mismatch", last.is_some_and(is_another_model)),
+        ("rework", is_rework(tags)),
     ];
-    let mut facts: Vec<String> =
-        flags.into_iter().filter(|(_, holds)| *holds).map(|(flag, _)| format!("\"{flag}\":true")).collect();
-    if at_risk > Usd::ZERO {
-        facts.push(format!("\"at_risk_nano_usd\":{}", at_risk.nano()));
-    }
-    (!facts.is_empty()).then(|| format!("{{{}}}", facts.join(",")))
+    let holding = flags.into_iter().filter(|(_, holds)| *holds);
+    holding.map(|(flag, _)| (flag.to_owned(), Value::Bool(true))).collect()
+}
+
+fn json(facts: Map<String, Value>) -> Option<String> {
+    (!facts.is_empty()).then(|| Value::Object(facts).to_string())
 }
 
 /// A replacement character in the text that the response itself does not hold.
@@ -60,13 +81,35 @@ fn is_another_model(ended: &Ended) -> bool {
 mod tests {
     use super::*;
     use crate::attempt::ItemStatus;
-    use crate::record::ItemTotals;
-    use crate::results::testing::{job, settled, succeeded};
+    use crate::job::tag::REWORK;
+    use crate::record::{ItemTotals, Next};
+    use crate::results::testing::{job, rejected, settled, succeeded};
 
     fn check(change: impl FnOnce(&mut Ended), expected: Option<&str>) {
         let mut ended = succeeded(&job("job_extra00001", 1), 0);
         change(&mut ended);
-        assert_eq!(of(&ended, false, Usd::ZERO).as_deref(), expected);
+        let Next::Settled(settled) = &ended.next else { panic!("it ends its item") };
+        assert_eq!(of_result(settled, Some(&ended), false).as_deref(), expected);
+    }
+
+    #[test]
+    fn an_attempt_carries_the_tags_of_its_item_whether_the_item_goes_on_or_not() {
+        let job = job("job_extra00001", 2);
+        let tagged = Some(r#"{"tags":{"team":"search"}}"#);
+        let same_model = |ended: Ended| Ended { response_model: None, ..ended };
+        assert_eq!(of_attempt(&same_model(rejected(&job, 0, 1)), false).as_deref(), tagged);
+        assert_eq!(of_attempt(&same_model(succeeded(&job, 0)), false).as_deref(), tagged);
+        let bare = Ended { open_tags: Vec::new(), ..same_model(rejected(&job, 0, 1)) };
+        assert_eq!(of_attempt(&bare, false), None);
+    }
+
+    #[test]
+    fn rework_is_a_fact_of_the_row_too() {
+        let job = job("job_extra00001", 1);
+        let mut again = settled(&job, 0, ItemStatus::Expired, ItemTotals::default());
+        assert_eq!(of_result(&again, None, false), None);
+        again.tags.push((REWORK.to_owned(), "manual".to_owned()));
+        assert_eq!(of_result(&again, None, false).as_deref(), Some(r#"{"rework":true}"#));
     }
 
     #[test]
@@ -93,7 +136,7 @@ mod tests {
         let copied = Some(Box::new(original.clone()));
         let settled = Settled { copied, ..settled(&job, 1, ItemStatus::Succeeded, ItemTotals::default()) };
         let expected = format!("{{\"copy_of\":\"{}\"}}", original.custom_id);
-        assert_eq!(of_result(&settled, &original, false), Some(expected));
+        assert_eq!(of_result(&settled, Some(&original), false), Some(expected));
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub(crate) fn rejected(job: &Job, item: ItemIndex, number: u16) -> Ended {
         at_risk: Usd::ZERO,
         totals: totals(usage, cost, number),
         next: Next::Pending(1),
+        open_tags: tags(item),
     }
 }
 
@@ -110,10 +111,14 @@ pub(crate) fn settled(job: &Job, item: ItemIndex, status: ItemStatus, totals: It
         totals,
         at: at(i64::from(item) + 2),
         deadline: Some(at(3_600)),
-        tags: vec![("team".into(), if item.is_multiple_of(2) { "search" } else { "ads" }.into())],
+        tags: tags(item),
         input: None,
         copied: None,
     }
+}
+
+fn tags(item: ItemIndex) -> Vec<(String, String)> {
+    vec![("team".into(), if item.is_multiple_of(2) { "search" } else { "ads" }.into())]
 }
 
 fn name(item: ItemIndex) -> Arc<str> {

@@ -64,6 +64,14 @@ fn python() -> PathBuf {
     )
 }
 
+/// What a DuckDB query in a folder gives, row by row.
+pub(crate) fn rows(folder: &Path, sql: &str) -> Vec<Vec<Value>> {
+    let program = "import duckdb, json, sys; print(json.dumps(duckdb.sql(sys.argv[1]).fetchall()))";
+    let ran = Command::new(python()).args(["-c", program, sql]).current_dir(folder).output().unwrap();
+    assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
+    serde_json::from_slice(&ran.stdout).unwrap()
+}
+
 /// Runs a DuckDB query in a folder; it must give at least one row.
 pub(crate) fn query(folder: &Path, sql: &str) {
     let program = "import duckdb, sys; rows = duckdb.sql(sys.argv[1]).fetchall(); assert rows, 'no rows'";

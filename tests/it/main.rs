@@ -2,6 +2,8 @@
 //!
 //! Run them with `tests/run`, which installs the readers that some of them judge by.
 
+/// Who spent it: reports against DuckDB's sums over the same files.
+mod attribution;
 /// Bad input: files, lines, answers, disks and configs, each said and survived.
 mod bad_input;
 /// Our files and a provider's log, held against each other.

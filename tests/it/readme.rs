@@ -12,10 +12,10 @@ use crate::support::{Overnight, Ran};
 const README: &str = include_str!("../../README.md");
 
 /// `overnight simulate`, as the README starts it but on a free port.
-struct Simulator(Child, String);
+pub(crate) struct Simulator(Child, pub(crate) String);
 
 impl Simulator {
-    fn start() -> Simulator {
+    pub(crate) fn start() -> Simulator {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("overnight"));
         command.args(["simulate", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -83,6 +83,7 @@ fn steady(text: &str) -> String {
         (r"\b\d+h\d\dm\b", "SPAN"),
         (r"\b\d+(\.\d+)?(ms|s|m)\b", "SPAN"),
         (r"prices of [0-9-]+", "prices of DATE"),
+        (r"\b\d{4}-\d\d-\d\d\b", "DATE"),
         (r"[ ]+", " "),
         (r" \n", "\n"),
     ];

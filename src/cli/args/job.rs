@@ -203,6 +203,9 @@ pub struct RetryArgs {
     /// Be done by then: 06:00, 8h, or RFC 3339 [default: the item's, if still to come, else the config's]
     #[arg(long, value_name = "WHEN")]
     pub deadline: Option<MomentArg>,
+    /// Mark these items as manual rework, counted in reports: a person had to step in
+    #[arg(long)]
+    pub rework: bool,
     /// Say what would be queued, and queue nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -9,6 +9,7 @@ use super::value::{ErrorCodeParser, Tag, parse_span};
 use crate::attempt::{ErrorCode, ItemStatus};
 use crate::ledger::Phase;
 use crate::money::Usd;
+use crate::report::by::Key;
 
 /// `overnight demo`.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -195,6 +196,14 @@ pub struct ResultsArgs {
 
 /// `overnight report`.
 #[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  overnight report reviews
+  overnight report --since 7d --by tag.team,model
+  overnight report --since 30d --by tag.user -o september.csv
+  overnight report reviews -o report.html
+
+A cost belongs to the call that caused it, an item to the attempt that ended it; the groups add up to the total.")]
 pub struct ReportArgs {
     /// Ids, starts of ids, or names; without any, all jobs of the last day
     #[arg(value_name = "JOB")]
@@ -202,6 +211,15 @@ pub struct ReportArgs {
     /// All jobs of this long ago and since: 7d, 12h
     #[arg(long, value_name = "SPAN", value_parser = parse_span, conflicts_with = "jobs")]
     pub since: Option<Duration>,
+    /// Break it down by any of job, provider, model, lane, route, window, step, status, error_code, day, hour, tag.KEY
+    #[arg(long, value_name = "KEY,KEY", value_delimiter = ',')]
+    pub by: Vec<Key>,
+    /// Write it to this file too: .html and .png (nothing else needed to read them), .csv (the groups) or .json
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// Show prompts and answers in the HTML file: this many that succeeded, and as many for every reason of failure
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub samples: usize,
 }
 
 /// `overnight resume`.

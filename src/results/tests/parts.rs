@@ -37,7 +37,7 @@ fn an_item_reads_back_as_its_records_say() {
     let row = result.unwrap();
     assert_eq!((row.output_text.as_deref(), row.priority, row.step), (last.text.as_deref(), -100, Some(2)));
     assert_eq!(row.response_json.as_deref(), Some("{\"bad\":\"\u{fffd}\"}"));
-    assert_eq!(row.extra_json.as_deref(), Some("{\"response_lossy\":true,\"model_mismatch\":true}"));
+    assert_eq!(row.extra_json.as_deref(), Some(r#"{"model_mismatch":true,"response_lossy":true}"#));
     assert_eq!((row.ended_at, row.deadline_met, row.latency_ms), (at(2), Some(true), Some(4_000)));
     assert_eq!(row.tags, [("team".to_owned(), "search".to_owned())]);
     assert_eq!((row.usage, row.cost_nano_usd), (last.totals.usage, last.totals.cost.nano()));
@@ -79,7 +79,10 @@ fn an_unknown_outcome_says_what_it_may_cost() {
     lost.at_risk = Usd::from_pico(7_000);
     write(&folder, &job, &[ended(lost)]);
     let (_, attempts) = read::item(&folder, &chain(&job), "r-0").unwrap();
-    assert_eq!(attempts[0].extra_json.as_deref(), Some("{\"model_mismatch\":true,\"at_risk_nano_usd\":7}"));
+    assert_eq!(
+        attempts[0].extra_json.as_deref(),
+        Some(r#"{"at_risk_nano_usd":7,"model_mismatch":true,"tags":{"team":"search"}}"#)
+    );
     assert_eq!((attempts[0].usage, &attempts[0].check_message), (None, &None));
 }
 

@@ -434,6 +434,7 @@ fn ended(
         at_risk,
         totals: ItemTotals { attempts: 1, cost: Usd::from_pico(77), ..ItemTotals::default() },
         next,
+        open_tags: Vec::new(),
     }
 }
 

@@ -147,6 +147,7 @@ impl World {
             at_risk: Usd::ZERO,
             totals,
             next: Next::Settled(Box::new(settled)),
+            open_tags: Vec::new(),
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }
