@@ -17,6 +17,7 @@ use crate::catalog::Catalog;
 
 pub mod duration;
 pub mod find;
+mod hours;
 mod models;
 mod problem;
 mod providers;
