@@ -125,6 +125,10 @@ pub struct Ended {
     pub totals: ItemTotals,
     /// What becomes of the item.
     pub next: Next,
+    /// Input tokens by the estimate at submit: against what is reported, it teaches of the model.
+    pub input_estimate: u32,
+    /// Whose answers are alike, so that they teach of each other: [`crate::plan::estimate::class_of`].
+    pub class: Arc<str>,
 }
 
 impl Ended {

@@ -338,7 +338,7 @@ hours = [
         "line 4: `providers.ollama.hours[1].tz`: \"Mars\" is not a time zone",
         "line 4: `providers.ollama.hours[1].zone`: unknown key",
         "line 5: `providers.ollama.hours[2]`: must be text or a table, not a number",
-        "line 7: `providers.vllm.hours`: is empty",
+        "line 8: `providers.vllm.hours`: is empty",
     ]) {
         assert!(found.starts_with(told), "{found}\n{told}");
     }

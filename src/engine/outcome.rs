@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, Job, JobId, Wire};
 use crate::ledger::ItemState;
 use crate::money::Usd;
+use crate::plan::estimate::class_of;
 use crate::plan::price::{self, Bill};
 use crate::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled};
 
@@ -177,7 +178,9 @@ impl Engine {
             Next::Pending(step) => Some(step),
             Next::Held(_) | Next::Settled(_) => None,
         };
-        let ended = ended_record(flight, ending, status, error, escalation, bill, totals, next, now);
+        let class =
+            self.queues.get(&job.id).map_or_else(|| class_of(&job).into(), |queue| queue.class.clone());
+        let ended = ended_record(flight, ending, status, error, escalation, bill, totals, next, class, now);
         self.record(Record::Ended(Box::new(ended)));
         let delay = match then {
             Then::Retry => Some(backoff(attempt, totals.attempts)),
@@ -204,10 +207,11 @@ impl Engine {
 
     fn bill(&self, flight: &Flight, ending: &Ending) -> Bill {
         let Call { route, item, .. } = &flight.call;
+        let known = self.known(&flight.job.id);
         let bill = match &ending.outcome {
-            Outcome::Answer(answer) => price::of_answer(route, item, answer, ending.sent_at),
+            Outcome::Answer(answer) => price::of_answer(route, item, answer, ending.sent_at, &known),
             Outcome::Unknown { .. } | Outcome::Garbage { .. } => {
-                price::of_unknown(route, item, ending.sent_at)
+                price::of_unknown(route, item, ending.sent_at, &known)
             }
             Outcome::NotSent { .. } | Outcome::Refused(_) => Bill::NOTHING,
         };
@@ -280,6 +284,7 @@ fn ended_record(
     bill: Bill,
     totals: ItemTotals,
     next: Next,
+    class: Arc<str>,
     now: Timestamp,
 ) -> Ended {
     let Flight { call: Call { attempt, job, route, item }, step, started_at, .. } = flight;
@@ -312,6 +317,8 @@ fn ended_record(
         at_risk: bill.at_risk,
         totals,
         next,
+        input_estimate: item.input_tokens,
+        class,
     };
     match ending.outcome {
         Outcome::Answer(answer) => Ended {

@@ -14,6 +14,7 @@ use crate::check::Rule;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job};
 use crate::ledger::{ItemStates, Phase};
+use crate::plan::estimate::class_of;
 use crate::view::Waiting;
 
 /// Most items a queue holds loaded.
@@ -39,6 +40,8 @@ pub(super) struct JobQueue {
     pub closing: bool,
     /// How fast its items end.
     pub pace: Pace,
+    /// Whose answers teach of its own.
+    pub class: Arc<str>,
     /// Items of each class in line order; empty where there is one class.
     members: Vec<Vec<ItemIndex>>,
     page: usize,
@@ -83,6 +86,7 @@ impl JobQueue {
         }
         let average = (job.source.bytes / u64::from(job.n_items.max(1))).max(1);
         let page = (READ_AHEAD_BYTES / average).clamp(4, READ_AHEAD_ITEMS as u64) as usize;
+        let class = class_of(&job).into();
         let mut queue = JobQueue {
             job,
             rule,
@@ -90,6 +94,7 @@ impl JobQueue {
             orphans: BTreeMap::new(),
             closing: false,
             pace: Pace::default(),
+            class,
             members,
             page,
         };

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, JobId};
+use crate::plan::estimate::Estimates;
 use crate::record::{Record, Seq, Snapshot};
 
 mod items;
@@ -33,6 +34,8 @@ pub struct Globals {
     pub next_attempt: u64,
     /// Records applied so far.
     pub seq: Seq,
+    /// What answers taught of tokens, over all jobs.
+    pub estimates: Estimates,
 }
 
 /// The durable state of everything.
@@ -80,7 +83,10 @@ impl Ledger {
                 self.globals.next_attempt = self.globals.next_attempt.max(started.attempt.0 + 1);
                 self.with(&started.job, |state| state.started(started));
             }
-            Record::Ended(ended) => self.with(&ended.job, |state| state.ended(ended)),
+            Record::Ended(ended) => {
+                self.globals.estimates.learn(ended);
+                self.with(&ended.job, |state| state.ended(ended));
+            }
             Record::Settled(settled) => self.with(&settled.job, |state| {
                 let item = state.items.get(settled.item);
                 state.settle(settled, item);

@@ -1,14 +1,19 @@
 //! Which route, and whether now: the decisions that depend on price, hours, quotas and health.
 //!
 //! [`route`] compares the routes of a step for one item; [`quota`] says how much may be sent;
-//! [`health`] remembers which accounts and routes answer; [`price`] turns tokens into money.
+//! [`health`] remembers which accounts and routes answer; [`price`] turns tokens into money; [`tokens`]
+//! counts them by family, [`sample`] does so for a few
+//! items of a file; [`estimate`] learns from what providers report.
 //!
 //! Pure.
 
+pub mod estimate;
 pub mod health;
 pub mod price;
 pub mod quota;
 pub mod route;
+pub mod sample;
+pub mod tokens;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -90,6 +90,8 @@ pub(crate) fn rejected(job: &Job, item: ItemIndex, number: u16) -> Ended {
         at_risk: Usd::ZERO,
         totals: totals(usage, cost, number),
         next: Next::Pending(1),
+        input_estimate: 600,
+        class: "reviews".into(),
     }
 }
 

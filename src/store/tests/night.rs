@@ -431,6 +431,8 @@ fn ended(
         at_risk,
         totals: ItemTotals { attempts: 1, cost: Usd::from_pico(77), ..ItemTotals::default() },
         next,
+        input_estimate: 100,
+        class: "reviews".into(),
     }
 }
 

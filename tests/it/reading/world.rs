@@ -145,6 +145,8 @@ impl World {
             at_risk: Usd::ZERO,
             totals,
             next: Next::Settled(Box::new(settled)),
+            input_estimate: 100,
+            class: "reviews".into(),
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }
