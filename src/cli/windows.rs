@@ -137,13 +137,14 @@ fn hours(first: Timestamp, zone: Zone) -> String {
 }
 
 fn strip(row: &WindowRow, first: Timestamp, now: Timestamp, width: usize, glyphs: Glyphs) -> Line {
-    let mut line = Line::new().add(Paint::Name, left(row.label(), width)).text("  ");
-    for cell in 0..n_cells() {
-        // The half hour we are in shows what holds now, not what held when it began.
-        let state = row.state_at((first + CELL * cell as u32).max(now));
-        line = line.add(paint(state), glyphs.of_state(state));
-    }
-    line
+    // The half hour we are in shows what holds now, not what held when it began.
+    let states = (0..n_cells()).map(|cell| row.state_at((first + CELL * cell as u32).max(now)));
+    let states: Vec<State> = states.collect();
+    let line = Line::new().add(Paint::Name, left(row.label(), width)).text("  ");
+    let stretches = states.chunk_by(|a, b| a == b);
+    stretches.fold(line, |line, stretch| {
+        line.add(paint(stretch[0]), glyphs.of_state(stretch[0]).repeat(stretch.len()))
+    })
 }
 
 /// What is cheap now, and what opens next.
