@@ -349,7 +349,7 @@ mod reference {
             Tz::Asia__Kathmandu,
         ];
         let zone = move || prop_oneof![3 => Just(changing), 1 => proptest::sample::select(zones.to_vec())];
-        let minute = || prop_oneof![1 => (0u16..DAY), 3 => (0u16..16).prop_map(|quarter| quarter * 15)];
+        let minute = || prop_oneof![1 => 0u16..DAY, 3 => (0u16..16).prop_map(|quarter| quarter * 15)];
         let range = (minute(), prop_oneof![12 => 1u16..=90, 3 => 1u16..=DAY, 1 => DAY..Range::LONGEST])
             .prop_map(|(start, minutes)| Range { start, minutes });
         let dates = || {
