@@ -135,6 +135,10 @@ pub struct Ended {
     pub next: Next,
     /// Its item's tags, where the item goes on; one that ended has them in `next`.
     pub open_tags: Vec<(String, String)>,
+    /// Input tokens by the estimate at submit: against what is reported, it teaches of the model.
+    pub input_estimate: u32,
+    /// Whose answers are alike, so that they teach of each other: [`crate::plan::estimate::class_of`].
+    pub class: Arc<str>,
 }
 
 impl Ended {

@@ -1,6 +1,6 @@
 //! Hours of the week in a time zone: when a price applies, when we may send.
 //!
-//! A rule is a set of weekdays and some ranges of the local clock, start inclusive and end exclusive.
+//! A rule is a set of days and some ranges of the local clock, start inclusive and end exclusive.
 //! A range that passes midnight belongs to the day it starts, so `mon-fri 22:00-02:00` holds Saturday
 //! 01:00 and not Monday 01:00. The day is read in a zone of its own where the provider says so:
 //! DeepSeek's peak hours are UTC, its weekdays are Beijing's.
@@ -10,19 +10,20 @@
 //! has neither a hole nor an overlap. A clock reading that occurs twice means its first time; one that
 //! is skipped means the moment the clocks jump.
 //!
-//! Pure. Written form: [`crate::catalog::hours`].
+//! Pure. Written forms: [`crate::catalog::hours`].
 
-use std::collections::BTreeSet;
-
-use chrono::{Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc, Weekday};
+use chrono::{Days as Span, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
+use super::days::Days;
 use crate::clock::Timestamp;
 
 /// Minutes in a day of the local clock.
-const DAY: u16 = 24 * 60;
-/// Touching ranges joined before we call it always open; about three years of daily ranges.
-const MAX_JOINS: usize = 1_000;
+pub(crate) const DAY: u16 = 24 * 60;
+/// Days after which rules of several zones have shown every way their clocks stand to each other.
+const CLOCK_CYCLE: u64 = 400;
+/// Days a range may reach beyond its own: see [`Range::LONGEST`].
+const LONGEST_REACH: u64 = 8;
 
 /// Hours of the week in a zone; [`Calendar::always`] by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,31 +32,42 @@ pub struct Calendar {
     rules: Vec<Rule>,
 }
 
-/// Weekdays with their hours.
+/// Days with their hours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// Days on which a range may start; bit 0 is Monday.
-    pub(crate) days: u8,
+    /// Days on which a range may start.
+    pub(crate) days: Days,
     /// Hours of the local clock.
     pub(crate) ranges: Vec<Range>,
     /// Zone of the hours.
     pub(crate) zone: Tz,
-    /// Zone in which the weekday and the date of a start are read.
+    /// Zone in which the date of a start is read.
     pub(crate) days_zone: Tz,
-    /// Dates on which no range starts.
-    pub(crate) except: BTreeSet<NaiveDate>,
     /// Nothing is open before.
     pub(crate) valid_from: Timestamp,
     /// Nothing is open at or after.
     pub(crate) valid_to: Timestamp,
 }
 
-/// Minutes of the local day, start inclusive, end exclusive; the end is tomorrow's where it is not
-/// after the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A stretch of the local clock: its first minute of the day, and how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Range {
     pub(crate) start: u16,
-    pub(crate) end: u16,
+    pub(crate) minutes: u16,
+}
+
+impl Range {
+    /// A week: what is open longer is written as days.
+    pub(crate) const LONGEST: u16 = 7 * DAY;
+
+    /// From one reading of the clock to the next reading of `end`.
+    pub(crate) fn between(start: u16, end: u16) -> Range {
+        Range { start, minutes: if end > start { end - start } else { end + DAY - start } }
+    }
+
+    fn end(self) -> u16 {
+        self.start + self.minutes
+    }
 }
 
 impl Calendar {
@@ -66,7 +78,7 @@ impl Calendar {
 
     /// Open where any rule is.
     pub(crate) fn new(rules: Vec<Rule>) -> Calendar {
-        Calendar { rules }
+        Calendar { rules: rules.into_iter().map(Rule::joined).collect() }
     }
 
     /// Whether it is open at every moment, by having no rules.
@@ -90,15 +102,19 @@ impl Calendar {
         if self.is_always() {
             return (true, Timestamp::MAX);
         }
+        let settled = self.settled_after(now);
         let mut until = now;
-        for _ in 0..MAX_JOINS {
+        // Every turn moves on by a range at least. What has not closed until everything repeats never does.
+        loop {
             let (reached, opens) = self.join(until);
             if reached == until {
                 return if until > now { (true, until) } else { (false, opens) };
             }
+            if reached >= settled {
+                return (true, Timestamp::MAX);
+            }
             until = reached;
         }
-        (true, Timestamp::MAX)
     }
 
     /// How far the ranges that hold `at` reach (`at` itself where none does), and the next opening.
@@ -113,67 +129,103 @@ impl Calendar {
         }
         (reached, opens)
     }
+
+    /// When every exception is past and the pattern has shown all of itself once more.
+    fn settled_after(&self, now: Timestamp) -> Timestamp {
+        let last = self.rules.iter().filter_map(Rule::last_exception).fold(now, Timestamp::max);
+        let of_rules = self.rules.iter().map(|rule| rule.days.cycle()).max().unwrap_or(0);
+        let zones = self.rules.iter().flat_map(|rule| [rule.zone, rule.days_zone]);
+        let one_zone =
+            self.rules.first().is_none_or(|first| zones.into_iter().all(|zone| zone == first.zone));
+        let cycle = if one_zone { of_rules } else { of_rules.max(CLOCK_CYCLE) };
+        last + std::time::Duration::from_secs((cycle + 2 * LONGEST_REACH) * 86_400)
+    }
 }
 
 impl Rule {
+    /// With ranges that overlap or touch made one, so that there is less to look through.
+    fn joined(mut self) -> Rule {
+        self.ranges.sort();
+        // A start's day may be another one in the days' zone: then ranges stay as they are.
+        if self.zone != self.days_zone && !self.days.is_every_day() {
+            return self;
+        }
+        let mut joined: Vec<Range> = Vec::new();
+        for range in self.ranges.drain(..) {
+            match joined.last_mut().filter(|last| last.end() >= range.start) {
+                Some(last) => last.minutes = last.end().max(range.end()) - last.start,
+                None => joined.push(range),
+            }
+        }
+        self.ranges = joined;
+        self
+    }
+
     fn is_open(&self, now: Timestamp) -> bool {
-        if self.whole_week() {
-            return self.valid_from <= now && now < self.valid_to;
+        if now < self.valid_from || now >= self.valid_to {
+            return false;
+        }
+        if self.is_round_the_clock() {
+            return true;
         }
         let today = local_date(now, self.zone);
-        let yesterday = today.checked_sub_days(Days::new(1));
-        let mut spans = yesterday.into_iter().chain([today]).flat_map(|date| self.spans(date));
-        spans.any(|(start, end)| start <= now && now < end)
+        // Where the clocks go back over midnight, tomorrow has begun before today is over.
+        let days = self.reach() + 2;
+        let Some(first) = today.checked_sub_days(Span::new(self.reach())) else { return false };
+        let dates = first.iter_days().take(days as usize).filter(|&date| self.days.has_near(date));
+        dates.flat_map(|date| self.spans(date)).any(|(start, end)| start <= now && now < end)
     }
 
     /// The first range that ends after `at`, as moments.
     fn next_span(&self, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        if self.whole_week() {
-            return (at < self.valid_to).then_some((self.valid_from, self.valid_to));
+        if at >= self.valid_to {
+            return None;
         }
-        let mut date = local_date(at.max(self.valid_from), self.zone).checked_sub_days(Days::new(1))?;
-        // Every excepted date can put the next start off by a week at most, a skipped hour by another.
-        for _ in 0..7 * (self.except.len() + 4) {
+        if self.is_round_the_clock() {
+            return Some((self.valid_from, self.valid_to));
+        }
+        let today = local_date(at.max(self.valid_from), self.zone);
+        let first = today.checked_sub_days(Span::new(self.reach()))?;
+        let days = self.days.longest_gap() + self.reach();
+        // An extra day may be further off than any gap of the pattern.
+        let last = first.checked_add_days(Span::new(days)).max(self.days.last_exception());
+        let last = self.days.end().into_iter().chain(last).min()?;
+        let dates = first.iter_days().take_while(|&date| date <= last);
+        dates.filter(|&date| self.days.has_near(date)).find_map(|date| {
             let ahead = self.spans(date).filter(|&(_, end)| end > at);
-            if let Some(first) = ahead.min() {
-                return Some(first);
-            }
-            date = date.checked_add_days(Days::new(1))?;
-        }
-        None
+            ahead.min()
+        })
     }
 
     /// The ranges whose clock starts on `date`, as moments inside the rule's validity.
     fn spans(&self, date: NaiveDate) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         self.ranges.iter().filter_map(move |range| {
             let start = moment(date, range.start, self.zone)?;
-            let end_date = if range.end > range.start { date } else { date.succ_opt()? };
-            let end = moment(end_date, range.end, self.zone)?;
-            if !self.starts_on(start) {
+            if !self.days.has(local_date(start, self.days_zone)) {
                 return None;
             }
+            let end = moment(date, range.end(), self.zone)?;
             let span = (start.max(self.valid_from), end.min(self.valid_to));
             (span.0 < span.1).then_some(span)
         })
     }
 
-    fn starts_on(&self, start: Timestamp) -> bool {
-        let date = local_date(start, self.days_zone);
-        self.days & day_bit(date.weekday()) != 0 && !self.except.contains(&date)
+    /// Days before today on which a range that still holds may have started.
+    fn reach(&self) -> u64 {
+        let most = self.ranges.iter().map(|range| range.end() / DAY).max();
+        u64::from(most.unwrap_or(0).max(1))
     }
 
-    fn whole_week(&self) -> bool {
-        let whole_day = |range: &Range| range.start == 0 && (range.end == 0 || range.end == DAY);
-        self.days == ALL_DAYS && self.except.is_empty() && self.ranges.iter().any(whole_day)
+    fn is_round_the_clock(&self) -> bool {
+        self.days.is_every_day() && self.ranges.iter().any(|range| range.minutes >= DAY)
     }
-}
 
-/// Every day of the week.
-pub(crate) const ALL_DAYS: u8 = 0b111_1111;
-
-/// The bit of one weekday.
-pub(crate) fn day_bit(day: Weekday) -> u8 {
-    1 << day.num_days_from_monday()
+    /// The last moment at which it is not what it always is.
+    fn last_exception(&self) -> Option<Timestamp> {
+        let date = self.days.last_exception().and_then(|date| moment(date, DAY, self.days_zone));
+        let ends = [Some(self.valid_from), Some(self.valid_to).filter(|&end| end < Timestamp::MAX), date];
+        ends.into_iter().flatten().max()
+    }
 }
 
 /// The date a calendar on the wall in `zone` shows.
@@ -181,7 +233,7 @@ pub(crate) fn local_date(at: Timestamp, zone: Tz) -> NaiveDate {
     zone.from_utc_datetime(&at.utc().naive_utc()).date_naive()
 }
 
-/// The moment at which the clocks of `zone` show this minute of `date`.
+/// The moment at which the clocks of `zone` show this minute, counted from the midnight `date` begins with.
 pub(crate) fn moment(date: NaiveDate, minute: u16, zone: Tz) -> Option<Timestamp> {
     let local = date.and_hms_opt(0, 0, 0)?.checked_add_signed(TimeDelta::minutes(minute.into()))?;
     Some(first_at_or_after(local, zone)?.with_timezone(&Utc).into())
@@ -201,189 +253,4 @@ fn first_at_or_after(local: NaiveDateTime, zone: Tz) -> Option<chrono::DateTime<
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::catalog::hours::Hours;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn calendar(text: &str) -> Calendar {
-        Hours::parse(text).unwrap().calendar().unwrap()
-    }
-
-    /// DeepSeek's peak since 2026-08-16 16:00 UTC.
-    fn peak() -> Calendar {
-        let hours = Hours {
-            days: Some("mon-fri".into()),
-            hours: vec!["01:00-04:00".into(), "06:00-10:00".into()],
-            days_tz: Some("Asia/Shanghai".into()),
-            except_dates: vec!["2026-10-01".into()],
-            valid_from: Some("2026-08-16T16:00:00Z".into()),
-            ..Hours::default()
-        };
-        hours.calendar().unwrap()
-    }
-
-    fn check(calendar: &Calendar, cases: &[(&str, bool, &str)]) {
-        for &(now, open, until) in cases {
-            let answer = calendar.open_until(at(now));
-            assert_eq!((answer.0, answer.1.to_string().as_str()), (open, until), "at {now}");
-            assert_eq!(calendar.is_open(at(now)), open, "at {now}");
-        }
-    }
-
-    #[test]
-    fn deepseek_peak_hours_hold_on_beijing_weekdays() {
-        check(
-            &peak(),
-            &[
-                ("2026-08-14T02:00:00Z", false, "2026-08-17T01:00:00Z"), // before the rule began
-                ("2026-11-23T00:59:59Z", false, "2026-11-23T01:00:00Z"), // Monday
-                ("2026-11-23T01:00:00Z", true, "2026-11-23T04:00:00Z"),
-                ("2026-11-23T04:00:00Z", false, "2026-11-23T06:00:00Z"),
-                ("2026-11-27T09:59:59Z", true, "2026-11-27T10:00:00Z"), // Friday
-                ("2026-11-27T10:00:00Z", false, "2026-11-30T01:00:00Z"), // over the weekend
-                ("2026-09-30T10:00:00Z", false, "2026-10-02T01:00:00Z"), // a holiday on Thursday
-                ("2026-10-01T02:00:00Z", false, "2026-10-02T01:00:00Z"),
-            ],
-        );
-    }
-
-    #[test]
-    fn the_night_discount_of_2025_passes_midnight_every_day() {
-        let mut hours = Hours::parse("16:30-00:30").unwrap();
-        hours.valid_from = Some("2025-02-26T00:00:00Z".into());
-        hours.valid_to = Some("2025-09-05T16:00:00Z".into());
-        check(
-            &hours.calendar().unwrap(),
-            &[
-                ("2025-03-01T16:29:59Z", false, "2025-03-01T16:30:00Z"),
-                ("2025-03-01T16:30:00Z", true, "2025-03-02T00:30:00Z"),
-                ("2025-03-02T00:29:00Z", true, "2025-03-02T00:30:00Z"),
-                ("2025-09-05T00:10:00Z", true, "2025-09-05T00:30:00Z"),
-            ],
-        );
-        let cancelled = hours.calendar().unwrap();
-        assert_eq!(cancelled.next_change(at("2025-09-05T01:00:00Z")), None);
-        assert!(!cancelled.is_open(at("2025-09-05T17:00:00Z")));
-    }
-
-    #[test]
-    fn a_wrapped_range_belongs_to_the_day_it_starts() {
-        check(
-            &calendar("mon-fri 22:00-02:00"),
-            &[
-                ("2026-11-28T01:00:00Z", true, "2026-11-28T02:00:00Z"), // Saturday 01:00, of Friday
-                ("2026-11-28T22:30:00Z", false, "2026-11-30T22:00:00Z"), // Saturday night is closed
-                ("2026-11-30T01:00:00Z", false, "2026-11-30T22:00:00Z"), // Monday 01:00, of Sunday
-            ],
-        );
-    }
-
-    #[test]
-    fn the_day_is_read_in_its_own_zone() {
-        // 20:00 UTC on Sunday is Monday morning in Shanghai.
-        let mut hours = Hours::parse("mon 20:00-22:00").unwrap();
-        hours.days_tz = Some("Asia/Shanghai".into());
-        check(
-            &hours.calendar().unwrap(),
-            &[
-                ("2026-11-22T20:00:00Z", true, "2026-11-22T22:00:00Z"),
-                ("2026-11-23T20:00:00Z", false, "2026-11-29T20:00:00Z"),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_range_that_ends_where_it_starts_is_a_whole_day() {
-        check(&calendar("mon 10:00-10:00"), &[("2026-11-24T09:00:00Z", true, "2026-11-24T10:00:00Z")]);
-    }
-
-    #[test]
-    fn a_skipped_hour_is_not_open_and_a_range_into_it_starts_at_the_jump() {
-        // Berlin skips 02:00–03:00 on 2026-03-29 (01:00 UTC); Los Angeles on 2026-03-08 (10:00 UTC).
-        check(
-            &calendar("02:15-02:45 Europe/Berlin"),
-            &[("2026-03-28T02:00:00Z", false, "2026-03-30T00:15:00Z")],
-        );
-        check(
-            &calendar("02:30-04:00 Europe/Berlin"),
-            &[("2026-03-29T00:59:00Z", false, "2026-03-29T01:00:00Z")],
-        );
-        check(
-            &calendar("01:00-03:30 America/Los_Angeles"),
-            &[("2026-03-08T09:30:00Z", true, "2026-03-08T10:30:00Z")],
-        );
-    }
-
-    #[test]
-    fn a_repeated_hour_counts_its_first_time_at_both_ends() {
-        // Berlin repeats 02:00–03:00 on 2026-10-25 (01:00 UTC); Los Angeles 01:00–02:00 on 2026-11-01.
-        check(
-            &calendar("22:00-02:30 Europe/Berlin"),
-            &[("2026-10-24T20:00:00Z", true, "2026-10-25T00:30:00Z")],
-        );
-        check(
-            &calendar("02:30-07:00 Europe/Berlin"),
-            &[("2026-10-25T00:30:00Z", true, "2026-10-25T06:00:00Z")],
-        );
-        check(
-            &calendar("01:30-03:00 America/Los_Angeles"),
-            &[("2026-11-01T08:30:00Z", true, "2026-11-01T11:00:00Z")],
-        );
-    }
-
-    #[test]
-    fn a_week_that_is_covered_never_closes() {
-        for text in ["00:00-24:00", "00:00-00:00", "daily 00:00-24:00 Asia/Tokyo"] {
-            assert_eq!(calendar(text).next_change(at("2026-11-21T12:00:00Z")), None, "{text}");
-        }
-        let halves = Hours { hours: vec!["07:00-19:00".into(), "19:00-07:00".into()], ..Hours::default() };
-        let halves = halves.calendar().unwrap();
-        assert_eq!(halves.open_until(at("2026-11-21T12:00:00Z")), (true, Timestamp::MAX));
-    }
-
-    #[test]
-    fn no_moment_is_too_far_off_to_ask_about() {
-        for far in [Timestamp::MAX, Timestamp::from_micros(i64::MIN / 4), Timestamp::from_micros(0)] {
-            peak().open_until(far);
-            calendar("22:00-07:00 Europe/Berlin").is_open(far);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_changes_before_the_next_change(
-            now in 1_767_225_600i64..1_830_297_600, // 2026 and 2027
-            probe in 0.0f64..1.0,
-            days in 1u8..=ALL_DAYS,
-            ranges in prop::collection::vec((0u16..DAY, 1u16..=DAY), 1..4),
-            zones in (0usize..4, 0usize..4),
-        ) {
-            let tz = [Tz::UTC, Tz::Europe__Berlin, Tz::America__Los_Angeles, Tz::Asia__Shanghai];
-            let rule = Rule {
-                days,
-                ranges: ranges.into_iter().map(|(start, end)| Range { start, end }).collect(),
-                zone: tz[zones.0],
-                days_zone: tz[zones.1],
-                except: BTreeSet::new(),
-                valid_from: Timestamp::from_micros(i64::MIN / 4),
-                valid_to: Timestamp::MAX,
-            };
-            let calendar = Calendar::new(vec![rule]);
-            let now = Timestamp::from_micros(now * 1_000_000);
-            let (open, until) = calendar.open_until(now);
-            prop_assert_eq!(calendar.is_open(now), open);
-            if until < Timestamp::MAX {
-                prop_assert!(until > now);
-                let between = now + until.since(now).mul_f64(probe * 0.999_999);
-                prop_assert_eq!(calendar.is_open(between), open, "at {}", between);
-                prop_assert_eq!(calendar.is_open(until), !open, "until {}", until);
-            }
-        }
-    }
-}
+mod tests;

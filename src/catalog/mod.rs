@@ -14,6 +14,8 @@ use crate::job::{Needs, Wire};
 use crate::money::Price;
 
 pub mod calendar;
+mod cron;
+mod days;
 pub mod endpoint;
 pub mod hours;
 pub mod ladder;

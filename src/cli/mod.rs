@@ -60,6 +60,7 @@ pub mod submit;
 pub mod term;
 pub mod wait;
 pub mod watch;
+pub mod windows;
 pub mod words;
 pub mod work;
 pub mod zone;
@@ -164,7 +165,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Config(args) => config::run(args, &context),
         Verb::Providers(args) => providers::run(args, &context),
         Verb::Models(args) => models::run(args, &context),
-        Verb::Windows(args) => models::windows(args, &context),
+        Verb::Windows(args) => windows::run(args, &context),
         Verb::Prices(args) => models::prices(args, &context),
         Verb::Completions(args) => completions::run(args, &context),
         Verb::Man(args) => man::run(args, &context),

@@ -1,8 +1,8 @@
-//! `overnight models`, `windows` and `prices show`: what there is to send to, when and at what price.
+//! `overnight models` and `prices show`: what there is to send to, and at what price.
 //!
 //! All of it is known here; nobody is asked.
 
-use super::args::{CatalogArgs, PricesArgs, PricesVerb, WindowsArgs};
+use super::args::{CatalogArgs, PricesArgs, PricesVerb};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
@@ -27,19 +27,6 @@ pub fn run(args: &CatalogArgs, context: &Context) -> Result<Exit, CliError> {
             print(context, "no such models at providers with a key; --all shows the others too\n")
         }
         (true, true) => print(context, "no such models\n"),
-    }
-}
-
-/// `overnight windows`.
-pub fn windows(args: &WindowsArgs, context: &Context) -> Result<Exit, CliError> {
-    let (catalog, now) = (&context.config()?.catalog, context.setting().now);
-    let mut shown = show::windows(catalog, now);
-    if let Some(pattern) = &args.pattern {
-        shown.keep(pattern);
-    }
-    match context.globals.json {
-        true => print(context, &json(&shown)?),
-        false => print(context, &shown.text(now, &Here)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `overnight plan FILE…`: what files would cost and when they would be done; sends and writes nothing.
 //!
-//! A key that is missing is no obstacle here: prices are known without it. Answers are assumed to be as
+//! Input tokens are those of each model's tokenizer where it is part of the program, counted on a sample of
+//! the file; by rules of thumb elsewhere. A key that is missing is no obstacle here: prices are known without it. Answers are assumed to be as
 //! long as [`ASSUMED_OUTPUT`] says where the request does not allow fewer tokens, and the page says so.
 //! With `--rehearse` the night is played on the engine that would do the work.
 
@@ -26,7 +27,9 @@ use crate::config::Config;
 use crate::input::Summary;
 use crate::job::{Class, Item, Job, JobId, Ladder};
 use crate::money::{Price, Usage, Usd};
-use crate::plan::price::ASSUMED_OUTPUT;
+use crate::plan::estimate::ASSUMED_OUTPUT;
+use crate::plan::sample::{Correction, Corrections, Sample};
+use crate::plan::tokens::Basis;
 use crate::rehearse::{Assumptions, Rehearsal, rehearse};
 use crate::view::Waiting;
 
@@ -40,7 +43,12 @@ const MOST_REHEARSED: usize = 1_000_000;
 pub struct Plan {
     file: String,
     items: u64,
+    /// As the first route of each ladder counts them.
     input_tokens: u64,
+    /// `counted` or `assumed`.
+    input_tokens_basis: Basis,
+    /// Items that were counted or estimated one by one with the rules of that model.
+    input_tokens_sampled: u64,
     output_tokens_assumed: u64,
     deadline_at: Option<Timestamp>,
     max_cost_usd: Option<f64>,
@@ -70,6 +78,10 @@ struct RoutePlan {
     route: String,
     price_window: String,
     price: String,
+    /// As this model counts them.
+    input_tokens: u64,
+    /// `counted` or `assumed`.
+    input_tokens_basis: Basis,
     cost_usd: Option<f64>,
     cheapest_usd: Option<f64>,
     /// When another price holds.
@@ -126,8 +138,10 @@ fn plan(
 ) -> Result<(Plan, Option<Rehearsal>), CliError> {
     let mut sums: BTreeMap<u16, Sums> = BTreeMap::new();
     let mut items = Vec::new();
+    let mut sample = Sample::default();
     let mut too_many = false;
     let mut sink = |item: Item| {
+        sample.add(&item);
         sums.entry(item.class).or_default().add(&item);
         too_many |= is_rehearsed && items.len() == MOST_REHEARSED;
         if is_rehearsed && !too_many {
@@ -149,7 +163,9 @@ fn plan(
     let classes = classes.or_else(|_| ask.classes(assumed, &summary.classes))?;
     ask.check_routes(assumed, &summary.classes, &classes)?;
     let by_ladder = by_ladder(&sums, &classes);
-    let mut plan = costs(&by_ladder, ask, config, assumed, &summary);
+    let models = by_ladder.keys().flat_map(|ladder| ladder.0.iter().flatten().map(String::as_str));
+    let counted = sample.corrections(models);
+    let mut plan = costs(&by_ladder, &counted, ask, config, assumed, &summary);
     let rehearsal = is_rehearsed.then(|| play(items, &classes, ask, assumed, &summary));
     plan.rehearsal = rehearsal.as_ref().map(RehearsalShown::new);
     plan.deadline_at = classes.iter().filter_map(|class| class.deadline).min();
@@ -191,6 +207,11 @@ impl Sums {
         self.unlimited += other.unlimited;
     }
 
+    /// With the input tokens a model counts, as a sample says.
+    fn counted(&self, correction: &Correction) -> Sums {
+        Sums { input: (self.input as f64 * correction.ratio).round() as u64, ..*self }
+    }
+
     fn cost(&self, price: &Price) -> f64 {
         let usage = Usage { input: self.input, output: self.output, ..Usage::default() };
         self.with_requests(price, price.cost(&usage))
@@ -219,6 +240,7 @@ fn by_ladder(sums: &BTreeMap<u16, Sums>, classes: &[Class]) -> BTreeMap<Ladder, 
 
 fn costs(
     by_ladder: &BTreeMap<Ladder, Sums>,
+    counted: &Corrections,
     ask: &Ask,
     config: &Config,
     assumed: &Catalog,
@@ -228,7 +250,9 @@ fn costs(
     let mut plan = Plan {
         file: summary.source.name.clone(),
         items: by_ladder.values().map(|sums| sums.items).sum(),
-        input_tokens: by_ladder.values().map(|sums| sums.input).sum(),
+        input_tokens: 0,
+        input_tokens_basis: Basis::Measured,
+        input_tokens_sampled: 0,
         output_tokens_assumed: by_ladder.values().map(|sums| sums.output).sum(),
         deadline_at: None,
         max_cost_usd: ask.options.max_cost.map(|cap| cap.as_f64()),
@@ -243,10 +267,13 @@ fn costs(
     for (ladder, sums) in by_ladder {
         let mut routes = Vec::new();
         let mut share = 1.0;
+        plan.count_input(ladder, sums, counted);
         for (number, step) in ladder.0.iter().enumerate() {
             let of_step: Vec<Arc<Route>> = step.iter().filter_map(|name| assumed.route(name, now)).collect();
-            let shown: Vec<RoutePlan> =
-                of_step.iter().map(|route| RoutePlan::new(number + 1, route, sums, config, now)).collect();
+            let shown: Vec<RoutePlan> = of_step
+                .iter()
+                .map(|route| RoutePlan::new(number + 1, route, sums, counted, config, now))
+                .collect();
             let least = |cost: fn(&RoutePlan) -> Option<f64>| shown.iter().filter_map(cost).reduce(f64::min);
             plan.expected_usd += share * least(|route| route.cost_usd).unwrap_or(0.0);
             plan.expected_in_cheapest_hours_usd += share * least(|route| route.cheapest_usd).unwrap_or(0.0);
@@ -263,8 +290,37 @@ fn costs(
     plan
 }
 
+impl Plan {
+    /// Adds the input tokens of a ladder, as its first model counts them.
+    fn count_input(&mut self, ladder: &Ladder, sums: &Sums, counted: &Corrections) {
+        let first = ladder.0.first().and_then(|step| step.first()).map_or("", String::as_str);
+        let correction = counted.of(first);
+        self.input_tokens += sums.counted(&correction).input;
+        self.input_tokens_basis = self.input_tokens_basis.max(correction.basis);
+        self.input_tokens_sampled = correction.n_items;
+    }
+
+    /// `counted`, `counted on 512 of them`, `assumed`.
+    fn input_basis(&self) -> String {
+        let basis = self.input_tokens_basis.as_str();
+        match self.input_tokens_basis == Basis::Counted && self.input_tokens_sampled < self.items {
+            true => format!("{basis} on {} of them", count(self.input_tokens_sampled)),
+            false => basis.to_owned(),
+        }
+    }
+}
+
 impl RoutePlan {
-    fn new(step: usize, route: &Route, sums: &Sums, config: &Config, now: Timestamp) -> RoutePlan {
+    fn new(
+        step: usize,
+        route: &Route,
+        sums: &Sums,
+        counted: &Corrections,
+        config: &Config,
+        now: Timestamp,
+    ) -> RoutePlan {
+        let correction = counted.of(&route.name);
+        let (sums, basis) = (sums.counted(&correction), correction.basis);
         let own = config.catalog.route(&route.name, now);
         let missing = own.and_then(|own| own.unusable.clone());
         let Some(table) = &route.prices else {
@@ -273,6 +329,8 @@ impl RoutePlan {
                 route: route.name.to_string(),
                 price_window: "-".to_owned(),
                 price: "unknown".to_owned(),
+                input_tokens: sums.input,
+                input_tokens_basis: basis,
                 cost_usd: None,
                 cheapest_usd: None,
                 price_changes_at: None,
@@ -285,6 +343,8 @@ impl RoutePlan {
             route: route.name.to_string(),
             price_window: window.to_string(),
             price: show::in_and_out(price),
+            input_tokens: sums.input,
+            input_tokens_basis: basis,
             cost_usd: Some(sums.cost(price)),
             cheapest_usd: Some(sums.cost(table.cheapest())),
             price_changes_at: table.next_change(now),
@@ -357,9 +417,10 @@ fn judged(rehearsal: &Rehearsal, deadline: Option<Timestamp>) -> Exit {
 
 fn page(plan: &Plan, setting: &Setting) -> Vec<Line> {
     let mut lines = vec![Line::new().add(Paint::Strong, &plan.file).text(format!(
-        "  {} · {} tokens in (estimated) · ~{} out (assumed, at most {ASSUMED_OUTPUT} an answer)",
+        "  {} · {} tokens in ({}) · ~{} out (assumed, at most {ASSUMED_OUTPUT} an answer)",
         counted(plan.items, "item"),
         rounded(plan.input_tokens),
+        plan.input_basis(),
         rounded(plan.output_tokens_assumed)
     ))];
     for ladder in &plan.ladders {

@@ -18,6 +18,7 @@ use crate::catalog::Catalog;
 mod budget;
 pub mod duration;
 pub mod find;
+mod hours;
 mod models;
 mod problem;
 mod providers;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::hours;
 use super::providers::{limits, wires};
 use super::reader::{self, Log, Parsed, Section};
 use super::source::Value;
-use crate::catalog::hours::Hours;
 use crate::catalog::pricing::{PriceText, WindowText};
 use crate::catalog::settings::ModelSettings;
 use crate::catalog::words;
@@ -85,34 +85,30 @@ fn windows(section: &mut Section<'_>, log: &mut Log) -> Option<Vec<WindowText>> 
 fn window(section: &mut Section<'_>, log: &mut Log) -> Option<WindowText> {
     let before = log.problems.len();
     let window = WindowText {
-        name: section.get("name", log, reader::text).unwrap_or_default(),
-        hours: Hours {
-            days: section.get("days", log, reader::text),
-            hours: section.get("hours", log, reader::texts).unwrap_or_default(),
-            tz: section.get("tz", log, reader::text),
-            days_tz: section.get("days_tz", log, reader::text),
-            except_dates: section.get("except_dates", log, reader::texts).unwrap_or_default(),
-            valid_from: section.get("valid_from", log, reader::text_or_date),
-            valid_to: section.get("valid_to", log, reader::text_or_date),
-        },
+        name: section.get("name", log, name).unwrap_or_default(),
+        hours: hours::table(section, log),
         multiply: section.get("multiply", log, reader::decimal),
         price: price(section, log),
     };
-    if log.problems.len() == before {
-        complaints(&window, section, log);
-    }
+    complaints(section, log);
     (log.problems.len() == before).then_some(window)
 }
 
-fn complaints(window: &WindowText, section: &Section<'_>, log: &mut Log) {
-    if window.name.is_empty() {
+fn name(value: &Value) -> Parsed<String> {
+    let written = reader::text(value)?;
+    if written.trim().is_empty() {
+        Err("is empty; name the window, such as \"peak\"".to_owned())
+    } else {
+        Ok(written)
+    }
+}
+
+fn complaints(section: &Section<'_>, log: &mut Log) {
+    if !section.has("name") {
         section.problem("", "a window needs a `name`, such as \"peak\"", log);
     }
-    if window.multiply.is_some() == window.price.is_some() {
+    if section.has("multiply") == section.has("price") {
         section.problem("", "a window needs either `multiply` or `price`", log);
-    }
-    if let Err(error) = window.hours.calendar() {
-        section.problem("", error.to_string(), log);
     }
 }
 

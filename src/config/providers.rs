@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::hours;
 use super::reader::{self, Log, Parsed, Section};
 use super::secrets::{self, Reference};
 use super::sections::Places;
 use super::source::Value;
-use crate::catalog::calendar::Calendar;
 use crate::catalog::endpoint::{Auth, Header, Secret};
-use crate::catalog::hours::Hours;
 use crate::catalog::provider::{Family, Key, Provider};
 use crate::catalog::settings::ProviderSettings;
 use crate::catalog::{Catalog, Limits, names, words};
@@ -62,7 +61,7 @@ fn one(
         headers: headers(section, env, log),
         wires: section.get("wires", log, wires),
         lanes: section.get("lanes", log, lanes),
-        hours: section.get("hours", log, hours),
+        hours: hours::list(section, log),
         limits: limits(section, log),
         timeout: section.get("timeout", log, reader::duration),
         free: section.get("free", log, reader::boolean),
@@ -166,16 +165,6 @@ fn lanes(value: &Value) -> Parsed<Vec<String>> {
         Some(unknown) => Err(format!("{unknown:?} is not one of {}", LANES.join(", "))),
         None => Ok(lanes),
     }
-}
-
-fn hours(value: &Value) -> Parsed<Calendar> {
-    let lines = reader::texts(value)?;
-    if lines.is_empty() {
-        return Err("is empty, so nothing could ever be sent; leave it out for all hours".to_owned());
-    }
-    let hours: Vec<Hours> =
-        lines.iter().map(|line| Hours::parse(line)).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
-    Hours::any(&hours).map_err(|error| error.to_string())
 }
 
 /// An address we can append a path to, without a password in it.

@@ -50,6 +50,15 @@ pub(super) struct Section<'a> {
     asked: Vec<&'static str>,
 }
 
+/// One entry of a list that takes lines and tables.
+#[derive(Debug)]
+pub(super) enum Entry<'a> {
+    /// A text, and where it stands.
+    Text(String, Section<'a>),
+    /// A table.
+    Table(Section<'a>),
+}
+
 /// A parser of one value: what is wrong with it, where something is.
 pub(super) type Parsed<T> = Result<T, String>;
 
@@ -97,6 +106,35 @@ impl<'a> Section<'a> {
         log.settings.push(Setting::new(&path, node.value.to_string(), &node.origin));
         let numbered = list.iter().enumerate();
         Some(numbered.map(|(at, node)| Section::of(format!("{path}[{at}]"), node, log)).collect())
+    }
+
+    /// The entries of a list of texts and tables below this one, or the one that stands alone; `None`
+    /// where there is none.
+    pub(super) fn entries(&mut self, key: &'static str, log: &mut Log) -> Option<Vec<Entry<'a>>> {
+        let path = self.key(key);
+        let node = self.node(key);
+        log.asked.push((path.clone(), node.is_some()));
+        let node = node?;
+        log.settings.push(Setting::new(&path, node.value.to_string(), &node.origin));
+        let entry = |(path, node): (String, &'a Node)| match &node.value {
+            Value::Text(text) => {
+                let origin = node.origin.clone();
+                Some(Entry::Text(text.clone(), Section { path, table: &NOTHING, origin, asked: Vec::new() }))
+            }
+            Value::Table(_) => Some(Entry::Table(Section::of(path, node, log))),
+            other => {
+                let message = format!("must be text or a table, not {}", other.kind());
+                log.problems.push(Problem::new(path, node.origin.clone(), message));
+                None
+            }
+        };
+        Some(match &node.value {
+            Value::List(list) => {
+                let numbered = list.iter().enumerate();
+                numbered.map(|(at, node)| (format!("{path}[{at}]"), node)).filter_map(entry).collect()
+            }
+            _ => [(path, node)].into_iter().filter_map(entry).collect(),
+        })
     }
 
     fn of(path: String, node: &'a Node, log: &mut Log) -> Section<'a> {

@@ -148,7 +148,7 @@ hours = ["22:00"]
             "line 9: `budgt`: unknown key (did you mean `budget`?)",
             "line 12: `providers.opnai`: unknown provider (did you mean `openai`?); one of your own needs `base_url`",
             "line 16: `providers.openai.rpm`: must be a whole number from 1 to 4611686018427387903",
-            "line 17: `providers.openai.hours`: \"22:00\" is not a range of hours; write it like \"22:00-07:00\"",
+            "line 17: `providers.openai.hours[0]`: \"22:00\" is not a range of hours; write it like \"22:00-07:00\"",
         ]
     );
 }
@@ -308,6 +308,7 @@ windows = [
   { name = "peak", hours = ["01:00-04:00"] },
   { name = "dear", hours = ["1-4"], multiply = 2 },
   { hours = ["01:00-04:00"], multiply = 2, tz = "Mars" },
+  { name = "night", cron = "0 0 22 * * 1-5", for = "9 hours", multiply = 0.5, days = "mon" },
 ]
 [models."vllm/mine"]
 windows = [{ name = "peak", hours = ["01:00-04:00"], multiply = 2 }]
@@ -317,15 +318,55 @@ context = 5
     let found = problems(text);
     for (found, told) in found.iter().zip([
         "line 4: `models.\"openai/gpt-5-mini\".windows[0]`: a window needs either",
-        "line 5: `models.\"openai/gpt-5-mini\".windows[1]`: \"1-4\" is not a range",
+        "line 5: `models.\"openai/gpt-5-mini\".windows[1].hours`: \"1-4\" is not a range",
+        "line 6: `models.\"openai/gpt-5-mini\".windows[2].tz`: \"Mars\" is not a time zone",
         "line 6: `models.\"openai/gpt-5-mini\".windows[2]`: a window needs a `name`",
-        "line 6: `models.\"openai/gpt-5-mini\".windows[2]`: \"Mars\" is not a time zone",
-        "line 8: `models.\"vllm/mine\"`: window \"peak\" multiplies a price that is not known",
-        "line 10: `models.gpt-5-mini`: \"gpt-5-mini\" is not a model's name",
+        "line 7: `models.\"openai/gpt-5-mini\".windows[3].days`: `days` and `cron` both say",
+        "line 7: `models.\"openai/gpt-5-mini\".windows[3].for`: \"9 hours\" is not a length",
+        "line 7: `models.\"openai/gpt-5-mini\".windows[3].cron`: \"0 0 22 * * 1-5\" is not a cron we can use: a \
+         weekday's number",
+        "line 9: `models.\"vllm/mine\"`: window \"peak\" multiplies a price that is not known",
+        "line 11: `models.gpt-5-mini`: \"gpt-5-mini\" is not a model's name",
     ]) {
         assert!(found.starts_with(told), "{found}\n{told}");
     }
-    assert_eq!(found.len(), 6, "{found:?}");
+    assert_eq!(found.len(), 9, "{found:?}");
+}
+
+#[test]
+fn hours_are_lines_and_tables_each_checked_where_it_stands() {
+    let text = r#"
+[providers.box]
+kind = "openai"
+base_url = "http://10.0.0.7:8000/v1"
+hours = [
+  "mon-fri 22:00-07:00 Europe/Berlin",
+  { days = "sat,sun", hours = ["00:00-24:00"], tz = "Europe/Berlin", extra_dates = ["2026-12-25"] },
+  { cron = "30 16 * * *", for = "1h" },
+]
+"#;
+    let hours = check_with(text, &[], &[]).unwrap().catalog.provider("box").unwrap().hours.clone();
+    for (at, open) in [
+        ("2026-11-23T21:00:00Z", true), // Monday 22:00 in Berlin
+        ("2026-11-23T20:59:00Z", false),
+        ("2026-11-22T11:00:00Z", true), // Sunday
+        ("2026-12-25T11:00:00Z", true), // a Friday, and a holiday
+        ("2026-11-24T16:45:00Z", true),
+    ] {
+        assert_eq!(hours.is_open(at.parse().unwrap()), open, "{at}");
+    }
+    let found = problems(
+        "[providers.ollama]\nhours = [\n  \"1-4\",\n  { hours = [\"01:00-02:00\"], tz = \"Mars\", zone = \"UTC\" },\n  5,\n]\n[providers.vllm]\nhours = []",
+    );
+    for (found, told) in found.iter().zip([
+        "line 3: `providers.ollama.hours[0]`: no hours are given",
+        "line 4: `providers.ollama.hours[1].tz`: \"Mars\" is not a time zone",
+        "line 4: `providers.ollama.hours[1].zone`: unknown key",
+        "line 5: `providers.ollama.hours[2]`: must be text or a table, not a number",
+        "line 8: `providers.vllm.hours`: is empty",
+    ]) {
+        assert!(found.starts_with(told), "{found}\n{told}");
+    }
 }
 
 #[test]

@@ -301,6 +301,7 @@ impl Engine {
             wait_until,
             allow_unpriced: job.options.allow_unpriced,
             capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
+            known: self.known(&job.id),
             door: &|route| self.lanes.door(route, self.now),
         };
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
@@ -358,7 +359,8 @@ impl Engine {
         let attempt = AttemptId(self.ledger.globals.next_attempt.max(1));
         let lane = self.lanes.find(&route.name).expect("chosen among the lanes");
         let sent = self.as_sent(job, &item, step, &route);
-        let has_room = self.lanes.take(lane, &sent, now).is_ok();
+        let usage = self.known(&job.id).usage(&route, &sent);
+        let has_room = self.lanes.take(lane, &sent, usage, now).is_ok();
         self.lanes.get_mut(lane).ahead += u32::from(!has_room);
         self.lanes.account(lane).sent(now);
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;

@@ -12,8 +12,8 @@ use crate::catalog::names::is_same_model;
 use crate::catalog::{Limits, Route};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item};
+use crate::money::Usage;
 use crate::plan::health::Account;
-use crate::plan::price;
 use crate::plan::quota::Quota;
 use crate::plan::route::Door;
 use crate::view::Waiting;
@@ -164,14 +164,20 @@ impl Lanes {
         }
     }
 
-    /// Takes room for one request on a lane and on its account.
-    pub(super) fn take(&mut self, lane: usize, item: &Item, now: Timestamp) -> Result<(), Option<Timestamp>> {
+    /// Takes room for one request, expected to use this much, on a lane and on its account.
+    pub(super) fn take(
+        &mut self,
+        lane: usize,
+        item: &Item,
+        expected: Usage,
+        now: Timestamp,
+    ) -> Result<(), Option<Timestamp>> {
         if self.in_flight >= self.most_calls {
             return Err(None);
         }
-        let Lane { route, quota, account, .. } = &mut self.lanes[lane];
-        let input = u64::from(item.input_tokens);
-        let output = item.max_output.map_or_else(|| price::expected_output(route, item), u64::from);
+        let Lane { quota, account, .. } = &mut self.lanes[lane];
+        let input = expected.input;
+        let output = item.max_output.map_or(expected.output, u64::from);
         let account_quota = &mut self.accounts[*account].2;
         account_quota.opens(now).map_err(|busy| busy.until)?;
         quota.take(now, input, output).map_err(|busy| busy.until)?;

@@ -34,6 +34,7 @@ use crate::check::{Rule, Verdict};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job, JobId};
 use crate::ledger::{Alert, JobLedger, Ledger, Limits, Today};
+use crate::plan::estimate::Known;
 use crate::record::{Checkpoint, JobChange, PartCommitted, Record, Seq};
 
 mod budgets;
@@ -420,6 +421,12 @@ impl Engine {
             let records = std::mem::take(&mut self.records);
             self.effects.push(Effect::Record(records));
         }
+    }
+
+    /// What earlier answers taught of a job's tokens.
+    fn known(&self, job: &JobId) -> Known<'_> {
+        let class = self.queues.get(job).map_or("", |queue| &*queue.class);
+        Known { estimates: &self.ledger.globals.estimates, class }
     }
 
     fn queue_and_state(&mut self, job: &JobId) -> (&mut JobQueue, &mut JobLedger) {

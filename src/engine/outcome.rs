@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, Job, JobId, Wire};
 use crate::ledger::{ItemState, Phase};
 use crate::money::Usd;
+use crate::plan::estimate::{Known, class_of};
 use crate::plan::limit::larger;
 use crate::plan::price::{self, Bill};
 use crate::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled};
@@ -154,7 +155,7 @@ impl Engine {
     fn write_end(&mut self, flight: Flight, ending: Ending, decision: Decision, verdict: Option<Verdict>) {
         let now = self.now;
         let priced = self.priced_by(&flight, &ending);
-        let bill = bill(&priced, &flight, &ending);
+        let bill = bill(&priced, &flight, &ending, &self.known(&flight.job.id));
         let Decision { status, error, then } = decision;
         let then = match then {
             Then::Accept | Then::GiveUp => then,
@@ -181,7 +182,10 @@ impl Engine {
             Next::Pending(step) => Some(step),
             Next::Held(_) | Next::Settled(_) => None,
         };
-        let ended = ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, now);
+        let class =
+            self.queues.get(&job.id).map_or_else(|| class_of(&job).into(), |queue| queue.class.clone());
+        let ended =
+            ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, class, now);
         if step.is_none() {
             self.answer_copies(&ended);
         }
@@ -286,11 +290,13 @@ impl Engine {
 }
 
 /// What an attempt cost, at the price of the route that `priced_by` names.
-fn bill(priced: &Route, flight: &Flight, ending: &Ending) -> Bill {
+fn bill(priced: &Route, flight: &Flight, ending: &Ending, known: &Known<'_>) -> Bill {
     let item = &flight.call.item;
     let bill = match &ending.outcome {
-        Outcome::Answer(answer) => price::of_answer(priced, item, answer, ending.sent_at),
-        Outcome::Unknown { .. } | Outcome::Garbage { .. } => price::of_unknown(priced, item, ending.sent_at),
+        Outcome::Answer(answer) => price::of_answer(priced, item, answer, ending.sent_at, known),
+        Outcome::Unknown { .. } | Outcome::Garbage { .. } => {
+            price::of_unknown(priced, item, ending.sent_at, known)
+        }
         Outcome::NotSent { .. } | Outcome::Refused(_) => Bill::NOTHING,
     };
     // What was reserved for it stays reserved: never less than the estimate that is shown.
@@ -325,6 +331,7 @@ fn ended_record(
     bill: Bill,
     totals: ItemTotals,
     next: Next,
+    class: Arc<str>,
     now: Timestamp,
 ) -> Ended {
     let open_tags = match next {
@@ -362,6 +369,8 @@ fn ended_record(
         totals,
         next,
         open_tags,
+        input_estimate: item.input_tokens,
+        class,
     };
     match ending.outcome {
         Outcome::Answer(answer) => Ended {

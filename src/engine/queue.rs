@@ -16,6 +16,7 @@ use crate::check::Rule;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job};
 use crate::ledger::{ItemStates, Phase};
+use crate::plan::estimate::class_of;
 use crate::view::Waiting;
 
 /// Most items a queue holds loaded.
@@ -47,6 +48,8 @@ pub(super) struct JobQueue {
     pub closing: bool,
     /// How fast its items end.
     pub pace: Pace,
+    /// Whose answers teach of its own.
+    pub class: Arc<str>,
     /// Items of each class in line order; empty where there is one class.
     members: Vec<Vec<ItemIndex>>,
     page: usize,
@@ -94,6 +97,7 @@ impl JobQueue {
         }
         let average = (job.source.bytes / u64::from(job.n_items.max(1))).max(1);
         let page = (READ_AHEAD_BYTES / average).clamp(4, READ_AHEAD_ITEMS as u64) as usize;
+        let class = class_of(&job).into();
         let mut queue = JobQueue {
             copies: Copies::new(&job.copies, states),
             tags: TagLists::new(&job.options.tags),
@@ -104,6 +108,7 @@ impl JobQueue {
             expiring: BTreeSet::new(),
             closing: false,
             pace: Pace::default(),
+            class,
             members,
             page,
         };

@@ -38,11 +38,12 @@ impl Engine {
                     continue;
                 };
                 let item = flight.call.item.clone();
+                let usage = self.known(&flight.job.id).usage(&flight.call.route, &item);
                 let shut = self.lanes.account(lane).shut().is_some();
                 if shut || self.lanes.get_mut(lane).dead.is_some() || !self.may_send(flight) {
                     self.lanes.get_mut(lane).ready.pop_front();
                     self.withdraw(attempt);
-                } else if self.lanes.take(lane, &item, self.now).is_ok() {
+                } else if self.lanes.take(lane, &item, usage, self.now).is_ok() {
                     let lane = self.lanes.get_mut(lane);
                     lane.ready.pop_front();
                     lane.ahead -= 1;

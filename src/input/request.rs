@@ -7,9 +7,9 @@
 
 use super::build::quoted;
 use super::edit::{self, Edit};
-use super::scan::{Kind, Raw};
+use super::scan::{Kind, Raw, check_object};
 use super::settings::Setting;
-use super::tokens::Counter;
+use super::tokens::{Counter, Parts};
 use crate::job::{Needs, Wire};
 
 /// What is known of a body without sending it.
@@ -112,6 +112,17 @@ impl Changes {
     pub fn new(system: Option<&str>, set: &[Setting]) -> Changes {
         Changes { system: system.map(quoted), set: set.to_vec() }
     }
+}
+
+/// What a tokenizer has to count of a body; nothing where it is no request of this format.
+pub fn parts(wire: Wire, body: &[u8]) -> Option<Parts> {
+    let mut seen = Seen::new(wire);
+    seen.counter = seen.counter.keeping_texts();
+    for member in check_object(body).ok()?.members() {
+        seen.field(&member.key.name(), member.value).ok()?;
+    }
+    seen.prompt().ok()?;
+    Some(seen.counter.into_parts())
 }
 
 /// Looks through a body; the error says which of its fields cannot be.

@@ -56,12 +56,35 @@ pub struct Counter {
     tokens: u64,
     n_images: u64,
     token_ids: bool,
+    /// The texts themselves, where they are to be counted and not weighed.
+    texts: Option<Vec<String>>,
+}
+
+/// What a tokenizer has to count of one request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Texts, as the model reads them.
+    pub texts: Vec<String>,
+    /// Tokens known without a tokenizer: roles, separators, token ids, sound and PDF.
+    pub tokens: u64,
+    /// Images among the parts.
+    pub n_images: u64,
 }
 
 impl Counter {
     /// A counter for text that may be given as token ids, as embeddings take it.
     pub fn of_token_ids() -> Counter {
         Counter { token_ids: true, ..Counter::default() }
+    }
+
+    /// A counter that keeps the texts, for [`Counter::into_parts`].
+    pub fn keeping_texts(self) -> Counter {
+        Counter { texts: Some(Vec::new()), ..self }
+    }
+
+    /// What was kept.
+    pub fn into_parts(self) -> Parts {
+        Parts { texts: self.texts.unwrap_or_default(), tokens: self.tokens, n_images: self.n_images }
     }
 
     /// A prompt in any wire format: text, a list of messages, or a list of contents.
@@ -71,14 +94,17 @@ impl Counter {
             Kind::Array => value.elements().for_each(|element| self.prompt(element)),
             Kind::Object => self.object(value),
             Kind::Number if self.token_ids => self.tokens += 1,
-            Kind::Number => self.weight += weight_of(value.bytes()),
+            Kind::Number => self.schema(value),
             Kind::Bool | Kind::Null => {}
         }
     }
 
     /// A tool list or a schema, which is sent as JSON text.
     pub fn schema(&mut self, value: Raw<'_>) {
-        self.weight += weight_of(value.bytes());
+        match &mut self.texts {
+            Some(texts) => texts.push(String::from_utf8_lossy(value.bytes()).into_owned()),
+            None => self.weight += weight_of(value.bytes()),
+        }
     }
 
     /// Adds what a chat template puts before the reply.
@@ -119,7 +145,10 @@ impl Counter {
         {
             return self.media(value);
         }
-        self.weight += weight_of(inner);
+        match &mut self.texts {
+            Some(texts) => texts.push(value.text().unwrap_or_default().into_owned()),
+            None => self.weight += weight_of(inner),
+        }
     }
 
     fn media(&mut self, value: Raw<'_>) {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, JobId};
+use crate::plan::estimate::Estimates;
 use crate::record::{Record, Seq, Snapshot, Started};
 
 mod budget;
@@ -41,6 +42,8 @@ pub struct Globals {
     pub seq: Seq,
     /// What everything cost by day, month and tag, and what it may cost.
     pub budgets: Budgets,
+    /// What answers taught of tokens, over all jobs.
+    pub estimates: Estimates,
 }
 
 /// The durable state of everything.
@@ -93,6 +96,7 @@ impl Ledger {
             }
             Record::Ended(ended) => {
                 self.globals.budgets.settle(ended.attempt, ended.cost, ended.at_risk);
+                self.globals.estimates.learn(ended);
                 self.with(&ended.job, |state| state.ended(ended));
             }
             Record::Settled(settled) => self.with(&settled.job, |state| {

@@ -2,15 +2,19 @@
 //!
 //! [`route`] compares the routes of a step for one item; [`quota`] says how much may be sent;
 //! [`health`] remembers which accounts and routes answer; [`price`] turns tokens into money; [`limit`] says
-//! how much longer an answer that was cut off may become.
+//! how much longer an answer that was cut off may become; [`tokens`] counts by family, [`sample`] does so for
+//! a few items of a file; [`estimate`] learns from what providers report.
 //!
 //! Pure.
 
+pub mod estimate;
 pub mod health;
 pub mod limit;
 pub mod price;
 pub mod quota;
 pub mod route;
+pub mod sample;
+pub mod tokens;
 
 #[cfg(test)]
 pub(crate) mod testing;

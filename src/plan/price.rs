@@ -7,9 +7,7 @@ use crate::catalog::Route;
 use crate::clock::Timestamp;
 use crate::job::Item;
 use crate::money::{Price, Usage, Usd};
-
-/// Output tokens expected where nothing is known, unless the request allows fewer.
-pub const ASSUMED_OUTPUT: u64 = 300;
+use crate::plan::estimate::{Known, most_output};
 
 /// The bill of one attempt, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,28 +48,14 @@ fn at_most(route: &Route, input: u64, output: Option<u64>) -> Option<Usd> {
     prices.map(|price| price.worst_case(input, output)).max()
 }
 
-/// The most output tokens a request can be billed for.
-fn most_output(route: &Route, item: &Item) -> Option<u64> {
-    match item.max_output {
-        Some(asked) => Some(u64::from(asked)),
-        None => route.max_output.map(|most| most * u64::from(item.choices.max(1))),
-    }
-}
-
-/// Output tokens an attempt probably gives.
-pub fn expected_output(route: &Route, item: &Item) -> u64 {
-    let assumed = ASSUMED_OUTPUT * u64::from(item.choices.max(1));
-    most_output(route, item).map_or(assumed, |most| most.min(assumed))
-}
-
 /// What an attempt probably costs at this hour; `None` where the price is unknown.
-pub fn expected(route: &Route, item: &Item, now: Timestamp) -> Option<Usd> {
+pub fn expected(route: &Route, item: &Item, now: Timestamp, known: &Known<'_>) -> Option<Usd> {
     let (_, price) = route.prices.as_ref()?.at(now);
-    Some(price.cost(&guess(route, item)))
+    Some(price.cost(&known.usage(route, item)))
 }
 
 /// The bill of a complete answer, at the price of the hour it was sent in.
-pub fn of_answer(route: &Route, item: &Item, answer: &Answer, sent_at: Timestamp) -> Bill {
+pub fn of_answer(route: &Route, item: &Item, answer: &Answer, sent_at: Timestamp, known: &Known<'_>) -> Bill {
     let Some(table) = &route.prices else {
         let cost = answer.reported_cost.unwrap_or(Usd::ZERO);
         let basis = if answer.reported_cost.is_some() { CostBasis::Reported } else { CostBasis::Unpriced };
@@ -80,7 +64,7 @@ pub fn of_answer(route: &Route, item: &Item, answer: &Answer, sent_at: Timestamp
     let (_, price) = table.at(sent_at);
     let Some(usage) = answer.usage else {
         let output = (answer.text.len() as u64).div_ceil(4);
-        return estimated(route, item, price, &Usage { output, ..guess(route, item) });
+        return estimated(route, item, price, &Usage { output, ..known.usage(route, item) });
     };
     let (cost, basis) = match answer.reported_cost {
         Some(reported) => (reported, CostBasis::Reported),
@@ -91,9 +75,9 @@ pub fn of_answer(route: &Route, item: &Item, answer: &Answer, sent_at: Timestamp
 }
 
 /// The bill of a request whose outcome we will never know: a guess, with the worst case kept aside.
-pub fn of_unknown(route: &Route, item: &Item, sent_at: Timestamp) -> Bill {
+pub fn of_unknown(route: &Route, item: &Item, sent_at: Timestamp, known: &Known<'_>) -> Bill {
     match &route.prices {
-        Some(table) => estimated(route, item, table.at(sent_at).1, &guess(route, item)),
+        Some(table) => estimated(route, item, table.at(sent_at).1, &known.usage(route, item)),
         None => Bill { basis: CostBasis::Unpriced, ..Bill::NOTHING },
     }
 }
@@ -104,10 +88,6 @@ fn estimated(route: &Route, item: &Item, price: &Price, usage: &Usage) -> Bill {
     let at_risk = worst_case(route, item).unwrap_or(cost).max(cost);
     let basis = if at_risk == Usd::ZERO { CostBasis::Free } else { CostBasis::Estimated };
     Bill { cost, list_cost, basis, at_risk }
-}
-
-fn guess(route: &Route, item: &Item) -> Usage {
-    Usage { input: u64::from(item.input_tokens), output: expected_output(route, item), ..Usage::default() }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::catalog::Route;
 use crate::clock::Timestamp;
 use crate::job::{Item, Needs, When, Wire};
 use crate::money::Usd;
+use crate::plan::estimate::Known;
 use crate::plan::price;
 use crate::view::Waiting;
 
@@ -47,6 +48,8 @@ pub struct Circumstances<'a> {
     pub allow_unpriced: bool,
     /// Whether a budget applies, so that unknown prices are not eligible.
     pub capped: bool,
+    /// What earlier answers taught of tokens.
+    pub known: Known<'a>,
     /// Health and quotas of a route.
     pub door: &'a dyn Fn(&Route) -> Door,
 }
@@ -170,7 +173,7 @@ impl<'a> Candidate<'a> {
     fn new(route: &'a Arc<Route>, item: &Item, given: &Circumstances<'_>) -> Candidate<'a> {
         let opens = closed_until(route, item, given);
         let sent_at = opens.flatten().filter(|&at| at <= given.wait_until).unwrap_or(given.now);
-        Candidate { route, opens, cost: cost_at(route, item, sent_at) }
+        Candidate { route, opens, cost: cost_at(route, item, sent_at, given) }
     }
 }
 
@@ -222,8 +225,8 @@ fn is_too_long(route: &Route, item: &Item) -> bool {
     route.context.is_some_and(|context| prompt + output > context)
 }
 
-fn cost_at(route: &Route, item: &Item, at: Timestamp) -> Usd {
-    price::expected(route, item, at).unwrap_or(Usd::ZERO)
+fn cost_at(route: &Route, item: &Item, at: Timestamp, given: &Circumstances<'_>) -> Usd {
+    price::expected(route, item, at, &given.known).unwrap_or(Usd::ZERO)
 }
 
 /// Hours in which nothing may be sent, and hours not worth sending in: until when.
@@ -237,21 +240,27 @@ fn closed_until(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option
         return None;
     }
     match given.when {
-        When::OffPeak => next_cheaper(route, item, now, now + LONGEST_CYCLE).map(Some),
+        When::OffPeak => next_cheaper(route, item, given, now + LONGEST_CYCLE).map(Some),
         _ if given.urgent => None,
-        _ => next_cheaper(route, item, now, given.wait_until).map(Some),
+        _ => next_cheaper(route, item, given, given.wait_until).map(Some),
     }
 }
 
 /// The next moment up to `latest` at which the item would cost less than it does now. The next hour with
 /// another price may be a dearer one.
-fn next_cheaper(route: &Route, item: &Item, now: Timestamp, latest: Timestamp) -> Option<Timestamp> {
+fn next_cheaper(
+    route: &Route,
+    item: &Item,
+    given: &Circumstances<'_>,
+    latest: Timestamp,
+) -> Option<Timestamp> {
+    let now = given.now;
     let table = route.prices.as_ref()?;
-    let cost = cost_at(route, item, now);
+    let cost = cost_at(route, item, now, given);
     let mut at = now;
     for _ in 0..MOST_CHANGES {
         at = table.next_change(at).filter(|&at| at <= latest)?;
-        if cost_at(route, item, at) < cost {
+        if cost_at(route, item, at, given) < cost {
             return Some(at);
         }
     }

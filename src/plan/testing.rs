@@ -10,6 +10,10 @@ use crate::catalog::{Limits, PriceTable, PriceWindow, Route};
 use crate::clock::Timestamp;
 use crate::job::{Body, Item, ItemIndex, Needs, Wire};
 use crate::money::Price;
+use crate::plan::estimate::{Estimates, Known};
+
+/// Before the first answer.
+pub(crate) static NOTHING_KNOWN: Known<'_> = Known { estimates: &Estimates::NOTHING, class: "" };
 
 /// A time of day on 2026-11-23, a Monday: `at("22:00")`.
 pub(crate) fn at(time: &str) -> Timestamp {

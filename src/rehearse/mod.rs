@@ -41,7 +41,7 @@ impl Default for Assumptions {
         Assumptions {
             pass_rate: 0.96,
             latency: Duration::from_secs(2),
-            output_tokens: crate::plan::price::ASSUMED_OUTPUT,
+            output_tokens: crate::plan::estimate::ASSUMED_OUTPUT,
             seed: 1,
         }
     }

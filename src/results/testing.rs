@@ -92,6 +92,8 @@ pub(crate) fn rejected(job: &Job, item: ItemIndex, number: u16) -> Ended {
         totals: totals(usage, cost, number),
         next: Next::Pending(1),
         open_tags: tags(item),
+        input_estimate: 600,
+        class: "reviews".into(),
     }
 }
 

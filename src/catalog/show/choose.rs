@@ -19,12 +19,13 @@ impl ModelsShown {
 }
 
 impl WindowsShown {
-    /// Keeps the models that a pattern means.
+    /// Keeps the models that a pattern means, and providers without a model we know by their own name.
     pub fn keep(&mut self, pattern: &str) {
-        for row in &mut self.windows {
+        self.windows.retain_mut(|row| {
+            let is_bare = row.models.is_empty();
             row.models.retain(|model| is_meant(pattern, model));
-        }
-        self.windows.retain(|row| !row.models.is_empty());
+            !row.models.is_empty() || (is_bare && is_meant(pattern, &row.provider))
+        });
     }
 }
 

@@ -28,7 +28,7 @@ pub use choose::is_meant;
 pub use models::{ModelRow, ModelsShown, models};
 pub use prices::{LanePrice, PriceListShown, PricesShown, prices};
 pub use providers::{Found, ProviderRow, ProvidersShown, providers};
-pub use windows::{Span, WindowRow, WindowsShown, windows};
+pub use windows::{SHOWN, Span, State, WindowRow, WindowsShown, windows};
 
 /// Times for scripts: RFC 3339 in UTC.
 mod rfc3339 {

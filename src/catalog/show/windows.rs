@@ -1,26 +1,37 @@
-//! `overnight windows`: the next 24 hours of every price that varies, and what opens next.
+//! `overnight windows`: the next 24 hours of every price that varies and of every provider with hours,
+//! and what opens next.
+//!
+//! Models of one provider whose prices vary alike share a row.
+//!
+//! Pure. Drawn by [`crate::cli::windows`].
 
-use std::fmt::Display;
 use std::time::Duration;
 
-use chrono::{TimeZone, Timelike};
 use serde::Serialize;
 
-use super::{clock, in_and_out, in_words, price_now};
+use super::{in_and_out, price_now};
+use crate::catalog::calendar::Calendar;
 use crate::catalog::model::Model;
-use crate::catalog::{Catalog, PriceTable};
+use crate::catalog::pricing::FLAT;
+use crate::catalog::provider::Provider;
+use crate::catalog::{Catalog, PriceTable, routes};
 use crate::clock::Timestamp;
 
-/// A cell of the strip.
-const CELL: Duration = Duration::from_secs(30 * 60);
-/// Cells of the strip: 24 hours.
-const CELLS: u32 = 48;
+/// How far the rows look.
+pub const SHOWN: Duration = Duration::from_secs(24 * 3_600);
+/// Further off, we do not look for what opens next.
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
+/// Changes looked at on the way, so that an odd table costs no more than this.
+const MOST_CHANGES: usize = 1_000;
 
-/// All prices that vary, as `--json` prints them.
+/// All rows, as `--json` prints them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WindowsShown {
     /// `overnight.windows/1`.
     pub schema: &'static str,
+    /// The moment they are about.
+    #[serde(serialize_with = "super::rfc3339::serialize")]
+    pub now: Timestamp,
     /// By provider and model.
     pub windows: Vec<WindowRow>,
 }
@@ -30,25 +41,42 @@ pub struct WindowsShown {
 pub struct WindowRow {
     /// The provider.
     pub provider: String,
-    /// Its models that share these hours.
+    /// Its models that share these hours; none where only the provider is known.
     pub models: Vec<String>,
+    /// What may be done now.
+    pub state: State,
     /// The present window.
     pub window: String,
     /// Whether it is the cheapest there is.
     pub cheapest: bool,
-    /// `$0.15 / $0.60` of the first model, now.
-    pub price: String,
-    /// Until when it holds.
+    /// `$0.15 / $0.60` of the first model, now; `None` where it is unknown.
+    pub price: Option<String>,
+    /// Until when all this holds.
     #[serde(serialize_with = "super::rfc3339::option")]
     pub until: Option<Timestamp>,
-    /// The window that opens then.
+    /// The window that opens then; `closed` where nothing may be sent.
     pub next: Option<String>,
     /// `$0.30 / $1.20` of the first model, then.
     pub next_price: Option<String>,
+    /// When it is next cheap, where it is not now.
+    #[serde(serialize_with = "super::rfc3339::option")]
+    pub cheap_at: Option<Timestamp>,
     /// Why it cannot be used.
     pub unusable: Option<String>,
     /// The next 24 hours.
     pub spans: Vec<Span>,
+}
+
+/// What may be done at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Sent at the cheapest price there is.
+    Cheap,
+    /// Sent at a dearer one.
+    Dear,
+    /// Not sent: the provider's `hours` say so.
+    Closed,
 }
 
 /// A stretch of one window.
@@ -60,171 +88,223 @@ pub struct Span {
     /// First moment after it.
     #[serde(serialize_with = "super::rfc3339::serialize")]
     pub to: Timestamp,
-    /// The window's name.
+    /// The window's name; `closed` where nothing may be sent.
     pub window: String,
+    /// What may be done in it.
+    pub state: State,
     /// Whether it is the cheapest there is.
     pub cheapest: bool,
 }
 
-/// Every price that varies within what we can see.
-pub fn windows(catalog: &Catalog, now: Timestamp) -> WindowsShown {
-    let mut rows: Vec<(WindowRow, &PriceTable)> = Vec::new();
-    for model in catalog.models().filter(|model| !model.is_retired(now)) {
-        let Some(table) = model.prices.as_ref().filter(|table| table.next_change(now).is_some()) else {
+/// Rows of what varies within what we can see; of everything else too with `all`.
+pub fn windows(catalog: &Catalog, now: Timestamp, all: bool) -> WindowsShown {
+    let mut rows: Vec<(WindowRow, Offer)> = Vec::new();
+    let models = catalog.models().filter(|model| !model.is_retired(now));
+    let offers = models.filter_map(|model| {
+        let provider = catalog.provider(&model.provider)?;
+        Some((Some(model), provider, Offer::new(Some(model), provider)))
+    });
+    // A provider of the user's own may have hours and no model we know by name.
+    let bare = catalog.providers().filter(|provider| {
+        !provider.hours.is_always() && catalog.models().all(|model| model.provider != provider.name)
+    });
+    let bare = bare.map(|provider| (None, provider, Offer::new(None, provider)));
+    for (model, provider, offer) in offers.chain(bare) {
+        if !all && offer.change(now).is_none() {
             continue;
-        };
-        let alike = |(row, other): &&mut (WindowRow, &PriceTable)| {
-            *row.provider == *model.provider && same_hours(table, other)
-        };
-        match rows.iter_mut().find(alike) {
-            Some((row, _)) => row.models.push(model.full_name()),
-            None => rows.push((row(catalog, model, table, now), table)),
+        }
+        let alike =
+            |(row, other): &&mut (WindowRow, Offer)| *row.provider == *provider.name && offer.is_like(other);
+        match (rows.iter_mut().find(alike), model) {
+            (Some((row, _)), Some(model)) => row.models.push(model.full_name()),
+            _ => rows.push((row(catalog, model, provider, &offer, now), offer)),
         }
     }
-    WindowsShown { schema: "overnight.windows/1", windows: rows.into_iter().map(|(row, _)| row).collect() }
+    rows.sort_by(|(a, _), (b, _)| a.provider.cmp(&b.provider));
+    let windows = rows.into_iter().map(|(row, _)| row).collect();
+    WindowsShown { schema: "overnight.windows/1", now, windows }
 }
 
-fn same_hours(table: &PriceTable, other: &PriceTable) -> bool {
-    let hours = |table: &PriceTable| {
-        let named = table.windows.iter().map(|window| (window.name.clone(), window.hours.clone()));
-        (table.base_window.clone(), named.collect::<Vec<_>>())
-    };
-    hours(table) == hours(other)
+/// What a model of a provider costs over time, and when it may be used.
+struct Offer {
+    prices: Option<PriceTable>,
+    hours: Calendar,
 }
 
-fn row(catalog: &Catalog, model: &Model, table: &PriceTable, now: Timestamp) -> WindowRow {
-    let (window, price, until) = price_now(table, now);
-    let next = until.map(|at| table.at(at));
-    WindowRow {
-        provider: model.provider.to_string(),
-        models: vec![model.full_name()],
-        window: window.to_owned(),
-        cheapest: price == table.cheapest(),
-        price: in_and_out(price),
-        until,
-        next: next.map(|(name, _)| name.to_string()),
-        next_price: next.map(|(_, price)| in_and_out(price)),
-        unusable: catalog.route(&model.full_name(), now).and_then(|route| route.unusable.clone()),
-        spans: spans(table, now),
+impl Offer {
+    fn new(model: Option<&Model>, provider: &Provider) -> Offer {
+        let prices = model.and_then(|model| routes::prices(model, provider));
+        Offer { prices, hours: provider.hours.clone() }
+    }
+
+    /// The window's name, what may be done in it, and its price.
+    fn at(&self, now: Timestamp) -> (&str, State, Option<String>) {
+        let (window, price, is_cheapest) = match &self.prices {
+            Some(table) => {
+                let (window, price, _) = price_now(table, now);
+                (window, Some(in_and_out(price)), price == table.cheapest())
+            }
+            None => (FLAT, None, true),
+        };
+        match (self.hours.is_open(now), is_cheapest) {
+            (false, _) => ("closed", State::Closed, None),
+            (true, true) => (window, State::Cheap, price),
+            (true, false) => (window, State::Dear, price),
+        }
+    }
+
+    /// The next moment at which window or hours change.
+    fn change(&self, now: Timestamp) -> Option<Timestamp> {
+        let (window, state, _) = self.at(now);
+        self.changes(now).find(|&at| {
+            let (later, then, _) = self.at(at);
+            (later, then) != (window, state)
+        })
+    }
+
+    /// When it is next cheap.
+    fn cheap_after(&self, now: Timestamp) -> Option<Timestamp> {
+        self.changes(now).find(|&at| self.at(at).1 == State::Cheap)
+    }
+
+    /// Moments at which something may change.
+    fn changes(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let last = now + LONGEST_WAIT;
+        let next = move |&at: &Timestamp| {
+            let price = self.prices.as_ref().and_then(|table| table.next_change(at));
+            price.into_iter().chain(self.hours.next_change(at)).min().filter(|&at| at < last)
+        };
+        std::iter::successors(Some(now), next).skip(1).take(MOST_CHANGES)
+    }
+
+    fn is_like(&self, other: &Offer) -> bool {
+        let hours = |offer: &Offer| {
+            offer.prices.as_ref().map(|table| {
+                let named = table.windows.iter().map(|window| (window.name.clone(), window.hours.clone()));
+                (table.base_window.clone(), named.collect::<Vec<_>>())
+            })
+        };
+        self.hours == other.hours && hours(self) == hours(other)
     }
 }
 
-fn spans(table: &PriceTable, now: Timestamp) -> Vec<Span> {
-    let end = now + CELL * CELLS;
+fn row(
+    catalog: &Catalog,
+    model: Option<&Model>,
+    provider: &Provider,
+    offer: &Offer,
+    now: Timestamp,
+) -> WindowRow {
+    let (window, state, price) = offer.at(now);
+    let until = offer.change(now);
+    let next = until.map(|at| offer.at(at));
+    let models: Vec<String> = model.iter().map(|model| model.full_name()).collect();
+    let route = models.first().and_then(|name| catalog.route(name, now));
+    WindowRow {
+        provider: provider.name.to_string(),
+        unusable: route.map_or_else(|| provider.unusable(), |route| route.unusable.clone()),
+        models,
+        state,
+        window: window.to_owned(),
+        cheapest: state == State::Cheap,
+        price,
+        until,
+        next: next.as_ref().map(|(window, ..)| (*window).to_owned()),
+        next_price: next.and_then(|(.., price)| price),
+        cheap_at: if state == State::Cheap { None } else { offer.cheap_after(now) },
+        spans: spans(offer, now),
+    }
+}
+
+fn spans(offer: &Offer, now: Timestamp) -> Vec<Span> {
+    let end = now + SHOWN;
     let mut spans: Vec<Span> = Vec::new();
     let mut from = now;
     while from < end {
-        let (window, price, until) = price_now(table, from);
-        let to = until.unwrap_or(end).min(end);
-        spans.push(Span { from, to, window: window.to_owned(), cheapest: price == table.cheapest() });
+        let (window, state, _) = offer.at(from);
+        let to = offer.change(from).unwrap_or(end).min(end);
+        let cheapest = state == State::Cheap;
+        spans.push(Span { from, to, window: window.to_owned(), state, cheapest });
         from = to;
     }
     spans
 }
 
-impl WindowsShown {
-    /// A strip a row, and in words what it says; times in `zone`.
-    pub fn text<Z: TimeZone>(&self, now: Timestamp, zone: &Z) -> String
-    where
-        Z::Offset: Display,
-    {
-        if self.windows.is_empty() {
-            return "no price varies over the day; state your own windows under [models] in overnight.toml\n"
-                .to_owned();
-        }
-        let width = self.windows.iter().map(|row| row.label().chars().count()).max().unwrap_or(0);
-        let mut text = format!("{:width$}  {}\n", "", hours(now, zone));
-        for row in &self.windows {
-            let strip: String = (0..CELLS).map(|cell| row.mark(now + CELL * cell)).collect();
-            text.push_str(&format!("{:width$}  {strip}\n", row.label()));
-            text.push_str(&format!("{:width$}  {}\n", "", row.in_words(now, zone)));
-        }
-        text.push_str("█ cheapest  ░ dearer\n");
-        text
-    }
-}
-
-/// The hour over every third hour of the strip: `12    15    18`.
-fn hours<Z: TimeZone>(now: Timestamp, zone: &Z) -> String
-where
-    Z::Offset: Display,
-{
-    let hour = |cell: u32| (now + CELL * cell).utc().with_timezone(zone).hour();
-    let cells = (0..CELLS).step_by(6).map(|cell| format!("{:<6}", format!("{:02}h", hour(cell))));
-    cells.collect::<String>().trim_end().to_owned()
-}
-
 impl WindowRow {
-    fn label(&self) -> &str {
+    /// The model, or the provider where there are several.
+    pub fn label(&self) -> &str {
         match self.models.as_slice() {
             [one] => one,
             _ => &self.provider,
         }
     }
 
-    fn mark(&self, at: Timestamp) -> char {
-        let span = self.spans.iter().find(|span| span.from <= at && at < span.to);
-        if span.is_some_and(|span| span.cheapest) { '█' } else { '░' }
-    }
-
-    /// `off-peak $0.15 / $0.60 until Mon 01:00 UTC, then peak $0.30 / $1.20 (in 13h)`.
-    fn in_words<Z: TimeZone>(&self, now: Timestamp, zone: &Z) -> String
-    where
-        Z::Offset: Display,
-    {
-        let mut words = format!("{} {}", self.window, self.price);
-        if let (Some(until), Some(next), Some(price)) = (self.until, &self.next, &self.next_price) {
-            let when = clock(until, now, zone);
-            let wait = in_words(until.since(now));
-            words.push_str(&format!(" until {when}, then {next} {price} (in {wait})"));
-        }
-        if self.models.len() > 1 {
-            words.push_str(&format!("   {}", self.models.join(", ")));
-        }
-        if let Some(why) = &self.unusable {
-            words.push_str(&format!("   {why}"));
-        }
-        words
+    /// What may be done at a moment of the next 24 hours.
+    pub fn state_at(&self, at: Timestamp) -> State {
+        let span = self.spans.iter().find(|span| at < span.to).or(self.spans.last());
+        span.map_or(self.state, |span| span.state)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::hours::Hours;
+    use crate::catalog::settings::{ModelSettings, ProviderSettings, Settings};
     use crate::catalog::testing::with_keys;
 
-    #[test]
-    fn a_day_is_a_strip_of_half_hours() {
-        // Sunday 18:00 UTC, which is 19:00 in Berlin: cheap until Monday 02:00 there.
-        let now = "2026-11-22T18:00:00Z".parse().unwrap();
-        let shown = windows(&with_keys(&["deepseek"]), now);
-        let text = shown.text(now, &chrono_tz::Europe::Berlin);
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0].trim(), "19h   22h   01h   04h   07h   10h   13h   16h");
-        assert_eq!(
-            lines[1],
-            format!(
-                "deepseek  {}{}{}{}{}",
-                "█".repeat(14),
-                "░".repeat(6),
-                "█".repeat(4),
-                "░".repeat(8),
-                "█".repeat(16)
-            )
-        );
-        assert_eq!(
-            lines[2].trim(),
-            "off-peak $0.15 / $0.60 until 02:00 CET, then peak $0.30 / $1.20 (in 7h)   \
-             deepseek/deepseek-flash, deepseek/deepseek-v4-pro"
-        );
-        assert_eq!(shown.windows[0].spans.len(), 5);
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
     }
 
     #[test]
     fn a_price_that_is_about_to_end_is_a_window_too() {
-        let now = "2026-11-21T12:00:00Z".parse().unwrap();
-        let shown = windows(&with_keys(&["openai"]), now);
+        let shown = windows(&with_keys(&["openai"]), at("2026-11-21T12:00:00Z"), false);
         let sol = shown.windows.iter().find(|row| row.provider == "openai").unwrap();
         assert_eq!((sol.window.as_str(), sol.next.as_deref(), sol.cheapest), ("promo", Some("list"), true));
+    }
+
+    #[test]
+    fn spans_meet_and_cover_the_day() {
+        let now = at("2026-11-23T02:17:30Z"); // in deepseek's peak
+        let shown = windows(&with_keys(&["deepseek"]), now, true);
+        for row in &shown.windows {
+            let ends: Vec<_> = row.spans.iter().flat_map(|span| [span.from, span.to]).collect();
+            assert_eq!((ends[0], ends[ends.len() - 1]), (now, now + SHOWN), "{row:?}");
+            assert!(ends[1..ends.len() - 1].chunks(2).all(|pair| pair[0] == pair[1]), "{row:?}");
+        }
+        let flash =
+            shown.windows.iter().find(|row| row.models.len() == 2 && row.provider == "deepseek").unwrap();
+        assert_eq!((flash.state, flash.until), (State::Dear, Some(at("2026-11-23T04:00:00Z"))));
+        assert_eq!((flash.cheap_at, flash.spans.len()), (Some(at("2026-11-23T04:00:00Z")), 5));
+    }
+
+    #[test]
+    fn hours_close_a_route_whatever_its_price() {
+        let hours = Hours::parse("22:00-07:00 Europe/Berlin").unwrap().calendar().unwrap();
+        let set = ProviderSettings { hours: Some(hours), ..ProviderSettings::default() };
+        let mut settings = Settings::default();
+        settings.providers.insert("deepseek".into(), set.clone());
+        settings.providers.insert("gpu-box".into(), set.clone());
+        settings.providers.insert("vllm".into(), ProviderSettings { free: Some(true), ..set });
+        settings.models.insert("vllm/mine".into(), ModelSettings::default());
+        let (catalog, errors) = with_keys(&["deepseek"]).merge(&settings);
+        assert_eq!(errors, []);
+        let shown = windows(&catalog, at("2026-11-22T18:00:00Z"), false); // Sunday, 19:00 in Berlin
+        let row = |provider: &str| shown.windows.iter().find(|row| row.provider == provider).unwrap();
+        let deepseek = row("deepseek");
+        assert_eq!((deepseek.state, deepseek.window.as_str()), (State::Closed, "closed"));
+        assert_eq!(deepseek.until, Some(at("2026-11-22T21:00:00Z")));
+        assert_eq!(
+            (deepseek.next.as_deref(), deepseek.next_price.as_deref()),
+            (Some("off-peak"), Some("$0.15 / $0.60"))
+        );
+        let states: Vec<State> = deepseek.spans.iter().map(|span| span.state).collect();
+        assert_eq!(states, [State::Closed, State::Cheap, State::Dear, State::Cheap, State::Closed]);
+        assert_eq!(row("vllm").label(), "vllm/mine");
+        assert_eq!(
+            (row("gpu-box").models.len(), row("gpu-box").cheap_at),
+            (0, Some(at("2026-11-22T21:00:00Z")))
+        );
     }
 }

@@ -265,6 +265,9 @@ pub struct WindowsArgs {
     /// Only names that match: deepseek/*
     #[arg(value_name = "PATTERN")]
     pub pattern: Option<String>,
+    /// Routes at one price and open at all hours too
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `overnight prices`.

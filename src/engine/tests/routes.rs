@@ -7,6 +7,7 @@ use crate::attempt::{Answer, Outcome, RefusalKind};
 use crate::catalog::{Limits, Route};
 use crate::engine::{Engine, Notice};
 use crate::ledger::Ledger;
+use crate::money::Usage;
 use crate::plan::testing::{at, route, shared};
 use crate::view::Waiting;
 
@@ -195,4 +196,30 @@ fn no_more_calls_than_files_allow_are_in_flight_and_it_is_said_once() {
     }
     assert!([first, second].iter().all(|job| bench.state(job).finished_at.is_some()));
     assert_eq!(bench.notices.iter().filter(|notice| **notice == Notice::FewFiles(3)).count(), 1);
+}
+
+#[test]
+fn answers_teach_what_the_next_one_costs_also_after_a_restart_and_in_the_next_job() {
+    let one_at_a_time = |name, price| {
+        let limits = Limits { concurrency: Some(1), ..Limits::default() };
+        Route { limits, ..route(name, price) }
+    };
+    let unlimited = |id, n| {
+        order(id, n, "a/wordy|b/brief")
+            .with(|order| order.items.iter_mut().for_each(|item| item.max_output = None))
+    };
+    let mut bench = Bench::new([one_at_a_time("a/wordy", 2), one_at_a_time("b/brief", 3)]);
+    bench.submit(unlimited("job_1", 3));
+    for _ in 0..2 {
+        assert_eq!(bench.models(), ["a/wordy"]); // 300 tokens are assumed of both
+        let usage = Usage { input: 10, output: 1_000, ..Usage::default() };
+        bench.end(Outcome::Answer(Answer { usage: Some(usage), text: "long".into(), ..Answer::default() }));
+    }
+    assert_eq!(bench.models(), ["b/brief"]);
+    bench.crash();
+    bench.sleep(); // the outcome is unknown, so it is sent again after a pause
+    assert_eq!(bench.models(), ["b/brief"]);
+    bench.answer("short");
+    bench.submit(unlimited("job_2", 1));
+    assert_eq!(bench.models(), ["b/brief"]);
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::{PriceTable, PriceWindow};
-use crate::plan::testing::{at, hours, item, route, with_windows};
+use crate::plan::testing::{NOTHING_KNOWN, at, hours, item, route, with_windows};
 
 fn answer(usage: Option<Usage>) -> Answer {
     Answer { text: "x".repeat(40), usage, ..Answer::default() }
@@ -51,9 +51,9 @@ proptest! {
         };
         let sent_at = at(if peak_now { "12:00" } else { "20:00" });
         let most = worst_case(&route, &item).expect("price and output are known");
-        prop_assert!(of_answer(&route, &item, &answer(Some(usage)), sent_at).cost <= most);
-        prop_assert!(expected(&route, &item, sent_at).expect("priced") <= most);
-        let unknown = of_unknown(&route, &item, sent_at);
+        prop_assert!(of_answer(&route, &item, &answer(Some(usage)), sent_at, &NOTHING_KNOWN).cost <= most);
+        prop_assert!(expected(&route, &item, sent_at, &NOTHING_KNOWN).expect("priced") <= most);
+        let unknown = of_unknown(&route, &item, sent_at, &NOTHING_KNOWN);
         prop_assert!(unknown.cost <= unknown.at_risk && unknown.at_risk == most);
     }
 }
@@ -62,7 +62,7 @@ proptest! {
 fn the_hour_of_sending_sets_the_price_and_the_dearest_hour_the_list() {
     let route = with_windows(route("a/m", 2), &[("09:00-17:00", 4)]);
     let usage = Usage { input: 10, output: 5, ..Usage::default() };
-    let bill = |time| of_answer(&route, &item(0), &answer(Some(usage)), at(time));
+    let bill = |time| of_answer(&route, &item(0), &answer(Some(usage)), at(time), &NOTHING_KNOWN);
     assert_eq!((bill("12:00").cost.pico(), bill("20:00").cost.pico()), (60, 30));
     assert_eq!((bill("12:00").list_cost.pico(), bill("20:00").list_cost.pico()), (60, 60));
     assert_eq!((bill("20:00").basis, bill("20:00").at_risk), (CostBasis::Computed, Usd::ZERO));
@@ -70,7 +70,7 @@ fn the_hour_of_sending_sets_the_price_and_the_dearest_hour_the_list() {
 
 #[test]
 fn without_usage_the_bill_is_a_guess_and_the_worst_case_stays_aside() {
-    let bill = of_answer(&route("a/m", 2), &item(0), &answer(None), at("12:00"));
+    let bill = of_answer(&route("a/m", 2), &item(0), &answer(None), at("12:00"), &NOTHING_KNOWN);
     assert_eq!((bill.cost.pico(), bill.basis), (2 * 10 + 2 * 10, CostBasis::Estimated));
     assert_eq!(Some(bill.at_risk), worst_case(&route("a/m", 2), &item(0)));
 }
@@ -81,7 +81,7 @@ fn nothing_is_at_risk_where_nothing_costs_anything() {
     let mut endless = item(0);
     endless.max_output = None;
     assert_eq!(worst_case(&free, &endless), Some(Usd::ZERO));
-    let bill = of_unknown(&free, &endless, at("12:00"));
+    let bill = of_unknown(&free, &endless, at("12:00"), &NOTHING_KNOWN);
     assert_eq!((bill.at_risk, bill.basis), (Usd::ZERO, CostBasis::Free));
 }
 
@@ -98,7 +98,8 @@ fn the_providers_own_figure_goes_before_ours() {
     let reported = Usd::from_pico(77);
     let answer = Answer { reported_cost: Some(reported), ..answer(Some(Usage::default())) };
     for prices in [route("a/m", 2).prices, None] {
-        let bill = of_answer(&Route { prices, ..route("a/m", 2) }, &item(0), &answer, at("12:00"));
+        let bill =
+            of_answer(&Route { prices, ..route("a/m", 2) }, &item(0), &answer, at("12:00"), &NOTHING_KNOWN);
         assert_eq!((bill.cost, bill.basis), (reported, CostBasis::Reported));
     }
 }

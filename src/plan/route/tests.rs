@@ -1,6 +1,6 @@
 use super::*;
 use crate::catalog::hours::Hours;
-use crate::plan::testing::{at, hours, item, route, shared, with_windows};
+use crate::plan::testing::{NOTHING_KNOWN, at, hours, item, route, shared, with_windows};
 
 /// `choose` for a plain item, in words.
 struct Case {
@@ -42,6 +42,7 @@ impl Case {
             wait_until: self.wait_until,
             allow_unpriced: self.allow_unpriced,
             capped: self.capped,
+            known: NOTHING_KNOWN,
             door: &door,
         };
         let said = match choose(&shared(self.routes.clone()), &self.item, &given) {

@@ -435,6 +435,8 @@ fn ended(
         totals: ItemTotals { attempts: 1, cost: Usd::from_pico(77), ..ItemTotals::default() },
         next,
         open_tags: Vec::new(),
+        input_estimate: 100,
+        class: "reviews".into(),
     }
 }
 

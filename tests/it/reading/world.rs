@@ -148,6 +148,8 @@ impl World {
             totals,
             next: Next::Settled(Box::new(settled)),
             open_tags: Vec::new(),
+            input_estimate: 100,
+            class: "reviews".into(),
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }
