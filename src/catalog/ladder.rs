@@ -148,7 +148,7 @@ impl Catalog {
             && !model.is_empty()
         {
             let full = format!("{}/{model}", provider.name);
-            let listed = self.models.contains_key(&full);
+            let listed = self.known(&provider.name, model).is_some();
             let suggestion = if listed { None } else { self.suggestion(&full) };
             return Ok(Found { name: full, listed, suggestion });
         }
@@ -157,14 +157,15 @@ impl Catalog {
 
     /// A model named without its provider: the one that can be used, or the only one.
     fn find_bare(&self, name: &str) -> Result<Found, LadderError> {
-        let serving: Vec<&Model> = self.models.values().filter(|model| &*model.name == name).collect();
+        let serving: Vec<Model> =
+            self.providers.keys().filter_map(|provider| self.known(provider, name)).collect();
         let usable: Vec<&Model> =
-            serving.iter().copied().filter(|model| self.provider_of(model).unusable().is_none()).collect();
+            serving.iter().filter(|model| self.provider_of(model).unusable().is_none()).collect();
         match (usable.as_slice(), serving.as_slice()) {
-            ([one], _) | ([], [one]) => Ok(Found { name: one.full_name(), listed: true, suggestion: None }),
+            (&[one], _) | ([], [one]) => Ok(Found { name: one.full_name(), listed: true, suggestion: None }),
             (_, []) => Err(LadderError::Unknown { name: name.to_owned(), suggestion: self.suggestion(name) }),
             _ => {
-                let choices = serving.iter().map(|model| model.full_name()).collect();
+                let choices = serving.iter().map(Model::full_name).collect();
                 Err(LadderError::Ambiguous { name: name.to_owned(), choices })
             }
         }
@@ -184,8 +185,9 @@ impl Catalog {
     /// What is worth a word about a name that was taken.
     fn note(&self, found: &Found, now: Timestamp) -> Option<String> {
         let name = &found.name;
-        match self.models.get(name) {
-            Some(model) => retirement(model, now),
+        let known = name.split_once('/').and_then(|(provider, model)| self.known(provider, model));
+        match known {
+            Some(model) => retirement(&model, now),
             None => self.unlisted(name, found.suggestion.as_deref(), now),
         }
     }

@@ -57,8 +57,12 @@ pub struct ShownPrice {
     pub cache_read_usd_per_mtok: Option<f64>,
     /// Input tokens written to a cache.
     pub cache_write_usd_per_mtok: Option<f64>,
+    /// Input tokens written to a cache that keeps them for an hour, where that has a price of its own.
+    pub cache_write_1h_usd_per_mtok: Option<f64>,
     /// Output tokens.
     pub output_usd_per_mtok: f64,
+    /// Hidden reasoning, where it has a price of its own.
+    pub reasoning_usd_per_mtok: Option<f64>,
     /// Flat amount a request.
     pub request_usd: f64,
 }
@@ -71,7 +75,9 @@ impl From<&Price> for ShownPrice {
             input_usd_per_mtok: shown(price.input),
             cache_read_usd_per_mtok: price.cache_read.map(shown),
             cache_write_usd_per_mtok: price.cache_write.map(shown),
+            cache_write_1h_usd_per_mtok: price.cache_write_1h.map(shown),
             output_usd_per_mtok: shown(price.output),
+            reasoning_usd_per_mtok: price.reasoning.map(shown),
             request_usd: price.request.as_f64(),
         }
     }
