@@ -136,6 +136,33 @@ impl FromStr for Usd {
 /// Prices come from files as decimal text (`4e-06`, `0.0028`); going through a binary float would
 /// change their last digits, and sums of them.
 pub fn decimal_to_pico(text: &str, decimals: i32) -> Option<i128> {
+    let (number, shift) = decimal(text, decimals)?;
+    if shift >= 0 {
+        return shifted(number, shift);
+    }
+    let unit = 10i128.checked_pow(shift.unsigned_abs())?;
+    (number % unit == 0).then_some(number / unit)
+}
+
+/// The same to the nearest integer, half to even; `None` only where it is not a number or too large.
+pub fn decimal_to_pico_rounded(text: &str, decimals: i32) -> Option<i128> {
+    let (number, shift) = decimal(text, decimals)?;
+    if shift >= 0 {
+        return shifted(number, shift);
+    }
+    // Where the unit does not fit, the number is far less than half of it.
+    let Some(unit) = 10i128.checked_pow(shift.unsigned_abs()) else { return Some(0) };
+    let (quotient, remainder) = (number.div_euclid(unit), number.rem_euclid(unit));
+    let up = remainder > unit - remainder || (remainder == unit - remainder && quotient % 2 != 0);
+    Some(quotient + i128::from(up))
+}
+
+fn shifted(number: i128, shift: i32) -> Option<i128> {
+    number.checked_mul(10i128.checked_pow(shift.unsigned_abs())?)
+}
+
+/// The digits of `text` as an integer, and the power of ten that makes it `text` × 10^`decimals`.
+fn decimal(text: &str, decimals: i32) -> Option<(i128, i32)> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -149,15 +176,10 @@ pub fn decimal_to_pico(text: &str, decimals: i32) -> Option<i128> {
     }
     let number: i128 = digits.replace('_', "").parse().ok()?;
     if number == 0 {
-        return Some(0);
+        return Some((0, 0));
     }
     let shift = decimals.checked_add(exponent)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
-    if shift >= 0 {
-        number.checked_mul(10i128.checked_pow(shift.unsigned_abs())?)
-    } else {
-        let unit = 10i128.checked_pow(shift.unsigned_abs())?;
-        (number % unit == 0).then_some(number / unit)
-    }
+    Some((number, shift))
 }
 
 /// Prices of one model on one lane at one hour for one length of prompt, in pico-dollars a token.

@@ -164,11 +164,21 @@ impl Catalog {
         match (usable.as_slice(), serving.as_slice()) {
             (&[one], _) | ([], [one]) => Ok(Found { name: one.full_name(), listed: true, suggestion: None }),
             (_, []) => Err(LadderError::Unknown { name: name.to_owned(), suggestion: self.suggestion(name) }),
+            ([], _) if self.by_plain_name(&serving).len() == 1 => {
+                let name = self.by_plain_name(&serving)[0].full_name();
+                Ok(Found { name, listed: true, suggestion: None })
+            }
             _ => {
                 let choices = serving.iter().map(Model::full_name).collect();
                 Err(LadderError::Ambiguous { name: name.to_owned(), choices })
             }
         }
+    }
+
+    /// Those whose name is the model's own, rather than one the user gave a deployment.
+    fn by_plain_name<'a>(&self, models: &'a [Model]) -> Vec<&'a Model> {
+        let deployed = |model: &Model| self.provider_of(model).resource_name.is_some();
+        models.iter().filter(|model| !deployed(model)).collect()
     }
 
     /// The listed name nearest to `name`, with or without its provider.
@@ -177,7 +187,12 @@ impl Catalog {
         let bare = || {
             let last = name.split_once('/').map_or(name, |(_, model)| model);
             let near = names::nearest(last, self.models.values().map(|model| &*model.name))?;
-            self.models.values().find(|model| &*model.name == near).map(Model::full_name)
+            let named = self.models.values().filter(|model| &*model.name == near);
+            let rank = |model: &&Model| {
+                let provider = self.provider_of(model);
+                (provider.unusable().is_some(), provider.resource_name.is_some())
+            };
+            named.min_by_key(rank).map(Model::full_name)
         };
         full.map(str::to_owned).or_else(bare)
     }
@@ -324,8 +339,15 @@ mod tests {
         let shared = "openai/gpt-oss-120b";
         assert_eq!(with_keys(&["groq"]).find_bare(shared).unwrap().name, "groq/openai/gpt-oss-120b");
         let both = with_keys(&["groq", "together"]).find_bare(shared).unwrap_err();
-        assert!(matches!(both, LadderError::Ambiguous { choices, .. } if choices.len() == 2));
+        // OpenRouter and Together list it too; a choice is for the user to make.
+        assert!(matches!(both, LadderError::Ambiguous { choices, .. } if choices.len() == 3));
+        // A deployment on Azure may be named anything: without keys the vendor's own is meant.
+        assert_eq!(with_keys(&[]).find_bare("gpt-5-mini").unwrap().name, "openai/gpt-5-mini");
     }
+
+    const TOGETHER: &str = "together/Qwen/Qwen3.7-Max|together/Qwen/Qwen3.7-Plus|\
+         together/moonshotai/Kimi-K2.6|together/moonshotai/Kimi-K2.7-Code|together/openai/gpt-oss-120b|\
+         together/openai/gpt-oss-20b|together/zai-org/GLM-5|together/zai-org/GLM-5.1|together/zai-org/GLM-5.2";
 
     #[test]
     fn a_wrong_name_brings_the_nearest() {
@@ -352,7 +374,7 @@ mod tests {
         let catalog = with_keys(&["openai", "together"]);
         let minis = "openai/gpt-4.1-mini|openai/gpt-4o-mini|openai/gpt-5-mini|openai/gpt-5.4-mini";
         assert_eq!(ladder(&catalog, &[&["openai/*-mini"]]), minis);
-        assert_eq!(ladder(&catalog, &[&["together/*"]]), "together/openai/gpt-oss-120b"); // the other is retired
+        assert_eq!(ladder(&catalog, &[&["together/*"]]), TOGETHER); // others are retired
         assert!(error(&catalog, "openai/*-max").contains("matches no model"));
         assert!(error(&catalog, "deepseek/*").contains("set DEEPSEEK_API_KEY"));
     }

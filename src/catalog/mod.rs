@@ -12,8 +12,10 @@ use std::sync::Arc;
 use crate::job::{Needs, Wire};
 
 pub mod calendar;
+pub mod compare;
 pub mod endpoint;
 pub mod hours;
+pub mod import;
 pub mod ladder;
 pub mod model;
 pub mod names;

@@ -254,6 +254,10 @@ fn per_request(text: &str) -> Result<Usd, PriceError> {
 pub(super) struct Factor(u64);
 
 impl Factor {
+    pub(super) fn millionths(millionths: u64) -> Factor {
+        Factor(millionths)
+    }
+
     pub(super) fn parse(text: &str) -> Result<Factor, PriceError> {
         let millionths = decimal_to_pico(text.trim(), 6).and_then(|millionths| u64::try_from(millionths).ok());
         let factor = millionths.filter(|&n| n <= 1_000_000_000).map(Factor);

@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn an_unknown_price_is_none_and_a_local_model_is_free() {
         let catalog = with_keys(&["openai", "openrouter"]);
-        for name in ["openai/gpt-unheard-of", "openrouter/openai/gpt-5-mini", "sim/other"] {
+        for name in ["openai/gpt-unheard-of", "openrouter/openai/gpt-5-maxi", "sim/other"] {
             assert_eq!(catalog.route(name, now()).unwrap().prices, None, "{name}");
         }
         let local = catalog.route("vllm/my-model", now()).unwrap();

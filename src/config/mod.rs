@@ -14,9 +14,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::Catalog;
+use crate::catalog::settings::Settings;
 
 pub mod duration;
 pub mod find;
+pub mod lists;
 mod models;
 mod problem;
 mod providers;
@@ -65,6 +67,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The bundled catalog with the user's providers, models and keys.
     pub catalog: Catalog,
+    /// Price lists that were fetched, in order of precedence.
+    pub lists: Vec<lists::List>,
     /// Every value and where it came from.
     pub settings: Vec<Setting>,
 }
@@ -104,8 +108,12 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
     let models = models::read(&mut root, &mut log);
     root.finish(&mut log);
 
-    let settings = crate::catalog::settings::Settings { providers, models };
-    let (catalog, errors) = bundled.merge(&settings);
+    // The user's providers, then lists of prices for them, then what the user states of models.
+    let (catalog, _) = bundled.merge(&Settings { providers, ..Settings::default() });
+    let lists = lists::load(&state_dir, &catalog);
+    let imported = lists.iter().filter_map(|list| list.read.as_ref().ok());
+    let catalog = imported.fold(catalog, Catalog::with_imported);
+    let (catalog, errors) = catalog.merge(&Settings { models, ..Settings::default() });
     for (model, error) in errors {
         log.problem_at(&tree, &["models", &model], error.to_string());
     }
@@ -115,7 +123,7 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
         }
     }
     if log.problems.is_empty() {
-        Ok(Config { path, defaults, budget, daemon, results, state_dir, catalog, settings: log.settings })
+        Ok(Config { path, defaults, budget, daemon, results, state_dir, catalog, lists, settings: log.settings })
     } else {
         Err(ConfigError::new(path, log.problems))
     }

@@ -249,7 +249,7 @@ mod tests {
         anthropic/claude-haiku-4-5-20251001 USD per 1M tokens
         LANE WINDOW INPUT CACHE READ CACHE WRITE WRITE 1H OUTPUT
         realtime flat $1.00 $0.10 $1.25 $2.00 $5.00
-        batch flat $0.50 $0.05 $0.625 as write $2.50
+        batch flat $0.50 $0.05 $0.625 $1.00 $2.50
         source: litellm-1.109.1 · as of 2026-11-21
         ");
     }
