@@ -341,14 +341,8 @@ mod tests {
     #[test]
     fn what_has_no_price_of_its_own_is_billed_as_what_it_is_part_of() {
         let price = Price { input: 100, output: 500, ..Price::default() };
-        let usage = Usage {
-            input: 10,
-            cache_read: 3,
-            cache_write: 4,
-            cache_write_1h: 2,
-            output: 5,
-            reasoning: 5,
-        };
+        let usage =
+            Usage { input: 10, cache_read: 3, cache_write: 4, cache_write_1h: 2, output: 5, reasoning: 5 };
         assert_eq!(price.cost(&usage).pico(), 10 * 100 + 5 * 500);
         let written = Price { cache_write: Some(125), ..price };
         assert_eq!(written.cost(&usage).pico(), 6 * 100 + 4 * 125 + 5 * 500);

@@ -61,8 +61,7 @@ pub fn figures(model: &Model, now: Timestamp) -> BTreeMap<Figure, Usd> {
 
 fn add(figures: &mut BTreeMap<Figure, Usd>, lane: usize, table: &PriceTable, now: Timestamp) {
     let rank = |rate: &Rate<'_>| u128::from(rate.price.input) + u128::from(rate.price.output);
-    let (dearest, cheapest) =
-        (table.rates_on(now).max_by_key(rank), table.rates_on(now).min_by_key(rank));
+    let (dearest, cheapest) = (table.rates_on(now).max_by_key(rank), table.rates_on(now).min_by_key(rank));
     let varies = dearest.zip(cheapest).is_some_and(|(a, b)| a.price != b.price);
     for (rate, cheapest) in [(dearest, false), (cheapest.filter(|_| varies), true)] {
         let Some(rate) = rate else { continue };
@@ -241,7 +240,8 @@ fn of_model(model: &Model, lists: &[&Imported], in_use: bool, now: Timestamp) ->
     let today = now.utc().date_naive();
     let age = newest.and_then(|day| day.parse::<NaiveDate>().ok()).map(|day| today - day);
     if let Some(age) = age.filter(|&age| age > TimeDelta::days(STALE_DAYS)) {
-        findings.push(say(FindingKind::Stale, format!("nobody has confirmed it for {} days", age.num_days())));
+        findings
+            .push(say(FindingKind::Stale, format!("nobody has confirmed it for {} days", age.num_days())));
     }
     findings
 }

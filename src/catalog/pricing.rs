@@ -166,11 +166,7 @@ pub fn with_windows(
 }
 
 /// The table of another lane of the same model.
-pub fn lane(
-    id: Arc<str>,
-    realtime: Option<&PriceTable>,
-    text: &LaneText,
-) -> Result<PriceTable, PriceError> {
+pub fn lane(id: Arc<str>, realtime: Option<&PriceTable>, text: &LaneText) -> Result<PriceTable, PriceError> {
     match (&text.multiply, &text.price) {
         (Some(factor), None) => {
             let factor = Factor::parse(factor)?;
@@ -259,7 +255,8 @@ impl Factor {
     }
 
     pub(super) fn parse(text: &str) -> Result<Factor, PriceError> {
-        let millionths = decimal_to_pico(text.trim(), 6).and_then(|millionths| u64::try_from(millionths).ok());
+        let millionths =
+            decimal_to_pico(text.trim(), 6).and_then(|millionths| u64::try_from(millionths).ok());
         let factor = millionths.filter(|&n| n <= 1_000_000_000).map(Factor);
         factor.ok_or_else(|| PriceError::NotAFactor(text.to_owned()))
     }

@@ -210,7 +210,8 @@ impl ModelRow {
         let as_of = self.as_of.as_ref().unwrap_or(&file.defaults.as_of);
         let id = |lane: &str| format!("{provider}/{name}{lane} {source} {as_of}").into();
         let windows = windows(&self.windows, &file.hours);
-        let prices = pricing::table(id(""), &self.price, &windows).expect("bundled prices are read by a test");
+        let prices =
+            pricing::table(id(""), &self.price, &windows).expect("bundled prices are read by a test");
         let lane = |word: &str, row: &LaneRow| {
             let text = row.text(&file.hours);
             pricing::lane(id(word), Some(&prices), &text).expect("bundled prices are read by a test")

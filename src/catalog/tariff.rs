@@ -168,7 +168,11 @@ impl PriceTable {
     /// Every price that prompts of up to `input` tokens may meet, at any hour.
     pub fn prices_up_to(&self, input: u64) -> impl Iterator<Item = &Price> {
         self.rates().flat_map(move |rate| {
-            rate.tiers.iter().filter(move |tier| input > tier.above).map(|tier| &tier.price).chain([rate.price])
+            rate.tiers
+                .iter()
+                .filter(move |tier| input > tier.above)
+                .map(|tier| &tier.price)
+                .chain([rate.price])
         })
     }
 }

@@ -89,6 +89,12 @@ pub fn save(state_dir: &Path, source: Source, header: &Header, body: &str) -> io
     Ok(path)
 }
 
+/// A list as it came.
+pub fn body(state_dir: &Path, source: Source) -> Option<String> {
+    let text = fs::read_to_string(path(state_dir, source)).ok()?;
+    text.split_once('\n').map(|(_, body)| body.to_owned())
+}
+
 /// The checksum of a list.
 pub fn sha256(body: &str) -> String {
     Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()

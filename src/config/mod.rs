@@ -123,7 +123,17 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
         }
     }
     if log.problems.is_empty() {
-        Ok(Config { path, defaults, budget, daemon, results, state_dir, catalog, lists, settings: log.settings })
+        Ok(Config {
+            path,
+            defaults,
+            budget,
+            daemon,
+            results,
+            state_dir,
+            catalog,
+            lists,
+            settings: log.settings,
+        })
     } else {
         Err(ConfigError::new(path, log.problems))
     }

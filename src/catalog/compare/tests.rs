@@ -26,7 +26,10 @@ fn figures_have_names_a_person_understands() {
     let catalog = Catalog::bundled();
     let names: Vec<String> =
         figures(catalog.model("xai/grok-4.3").unwrap(), now()).keys().map(Figure::to_string).collect();
-    assert!(names.contains(&"input".to_owned()) && names.contains(&"batch output >200k".to_owned()), "{names:?}");
+    assert!(
+        names.contains(&"input".to_owned()) && names.contains(&"batch output >200k".to_owned()),
+        "{names:?}"
+    );
     let flash = figures(catalog.model("deepseek/deepseek-flash").unwrap(), now());
     let name = |figure: &Figure| figure.to_string() == "input in the cheapest hours";
     assert_eq!(flash.iter().find(|(figure, _)| name(figure)).unwrap().1.to_exact(), "$0.15");
@@ -46,7 +49,11 @@ fn a_list_that_says_the_same_makes_no_difference() {
 #[test]
 fn what_a_list_would_change_is_told_from_old_to_new() {
     let catalog = Catalog::bundled();
-    let (differing, new) = differences(&catalog, &list(&changed().replace("\"gpt-5-nano\"", "\"gpt-9-nano\""), "2026-11-22"), now());
+    let (differing, new) = differences(
+        &catalog,
+        &list(&changed().replace("\"gpt-5-nano\"", "\"gpt-9-nano\""), "2026-11-22"),
+        now(),
+    );
     let mini = differing.iter().find(|one| one.model == "openai/gpt-5-mini").unwrap();
     assert_eq!((mini.what.as_str(), mini.in_use_usd, mini.list_usd), ("input", Some(0.25), Some(0.3)));
     assert!((mini.change_percent.unwrap() - 20.0).abs() < 1e-9);
@@ -57,7 +64,8 @@ fn what_a_list_would_change_is_told_from_old_to_new() {
 fn a_contradiction_is_grave_only_in_use_and_by_a_list_that_is_no_older() {
     let catalog = Catalog::bundled();
     let used = ["openai/gpt-5-mini".to_owned()];
-    let kinds = |list: &Imported, used: &[String]| of(&verify(&catalog, &[list], used, now()), "openai/gpt-5-mini");
+    let kinds =
+        |list: &Imported, used: &[String]| of(&verify(&catalog, &[list], used, now()), "openai/gpt-5-mini");
     assert_eq!(kinds(&list(&changed(), "2026-11-22"), &used), [(FindingKind::Contradicted, true)]);
     assert_eq!(kinds(&list(&changed(), "2026-11-22"), &[]), [(FindingKind::Contradicted, false)]);
     assert_eq!(kinds(&list(&changed(), "2026-11-20"), &used), []);

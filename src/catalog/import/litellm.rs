@@ -175,9 +175,14 @@ impl Reader<'_> {
         let mut calendars: Vec<Hours> = Vec::new();
         for window in &windows {
             let hours = one_or_many(window, "hours_utc").ok_or_else(|| wrong(&"no hours"))?;
-            let days = window.get("weekdays").map(|raw| weekdays(raw)).transpose().map_err(|error| wrong(&error))?;
+            let days =
+                window.get("weekdays").map(|raw| weekdays(raw)).transpose().map_err(|error| wrong(&error))?;
             calendars.push(Hours {
-                hours: if days.is_some() { hours.iter().flat_map(|range| by_day(range)).collect() } else { hours },
+                hours: if days.is_some() {
+                    hours.iter().flat_map(|range| by_day(range)).collect()
+                } else {
+                    hours
+                },
                 days_tz: days.is_some().then(|| zone.clone()).flatten(),
                 days,
                 ..Hours::default()
@@ -204,7 +209,10 @@ fn weekdays(raw: &RawValue) -> Result<String, String> {
     const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     let days: Vec<serde_json::Value> = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
     let name = |day: &serde_json::Value| match (day.as_u64(), day.as_str()) {
-        (Some(number), _) => usize::try_from(number).ok().and_then(|n| DAYS.get(n.checked_sub(1)?)).map(|day| (*day).to_owned()),
+        (Some(number), _) => usize::try_from(number)
+            .ok()
+            .and_then(|n| DAYS.get(n.checked_sub(1)?))
+            .map(|day| (*day).to_owned()),
         (_, Some(name)) => Some(name.to_owned()),
         _ => None,
     };

@@ -130,7 +130,10 @@ pub fn read(source: Source, text: &str, as_of: &str, catalog: &Catalog) -> Resul
     };
     done.map_err(|error| ImportError { source_list: source, why: error.to_string() })?;
     if list.imported.models.is_empty() {
-        return Err(ImportError { source_list: source, why: "no model in it is at a provider we know".to_owned() });
+        return Err(ImportError {
+            source_list: source,
+            why: "no model in it is at a provider we know".to_owned(),
+        });
     }
     Ok(list.imported)
 }
@@ -174,7 +177,10 @@ impl List<'_> {
         };
         let name = model.full_name();
         match self.imported.models.get(&name) {
-            Some(known) if known.prices.as_ref().map(|table| &table.base) != model.prices.as_ref().map(|table| &table.base) => {
+            Some(known)
+                if known.prices.as_ref().map(|table| &table.base)
+                    != model.prices.as_ref().map(|table| &table.base) =>
+            {
                 let why = format!("{name} is listed twice with different prices; the first one is used");
                 self.imported.problems.push(Problem { entry: entry.to_owned(), why });
             }

@@ -37,7 +37,9 @@ pub(super) fn read(text: &str, list: &mut List<'_>) -> Result<(), serde_json::Er
                 continue;
             };
             let modalities = object(&fields, "modalities");
-            if !words(&modalities, "output").iter().any(|word| word == "text") && !is_embedding(&fields, &name) {
+            if !words(&modalities, "output").iter().any(|word| word == "text")
+                && !is_embedding(&fields, &name)
+            {
                 list.ignore();
                 continue;
             }

@@ -58,7 +58,8 @@ fn amount(raw: Option<&&RawValue>, decimals: i32, most: i128) -> Result<Option<i
     if text == "null" {
         return Ok(None);
     }
-    let pico = decimal_to_pico_rounded(text, decimals).ok_or_else(|| format!("price {} is not a number", raw.get()))?;
+    let pico = decimal_to_pico_rounded(text, decimals)
+        .ok_or_else(|| format!("price {} is not a number", raw.get()))?;
     let is_zero = decimal_to_pico(text, 0) == Some(0);
     match pico {
         _ if text.starts_with('-') && !is_zero => Err(format!("price {text} is negative")),
@@ -81,7 +82,8 @@ pub(super) fn quoted(text: &str) -> Cow<'_, str> {
     let (mut out, mut rest) = (String::with_capacity(text.len() + 64), text);
     let mut in_string = false;
     while let Some(c) = rest.chars().next() {
-        let word = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !in_string && rest.starts_with(word));
+        let word =
+            ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !in_string && rest.starts_with(word));
         let step = match (word, c) {
             (Some(word), _) => {
                 out.push_str(&format!("\"{word}\""));

@@ -123,7 +123,8 @@ fn table(pricing: &Fields<'_>) -> Result<Option<PriceTable>, String> {
     for (number, rate) in dearer.iter().enumerate() {
         let name = if number + 1 == dearer.len() { "peak".to_owned() } else { format!("mid-{}", number + 1) };
         let ranges = parts.iter().filter(|part| part.rate == *rate);
-        let hours = Hours { hours: ranges.map(|part| range(part.start, part.end)).collect(), ..Hours::default() };
+        let hours =
+            Hours { hours: ranges.map(|part| range(part.start, part.end)).collect(), ..Hours::default() };
         let hours = hours.calendar().map_err(|error| format!("overrides: {error}"))?;
         windows.push(PriceWindow { tiers: rate.1.clone(), ..PriceWindow::new(name, hours, rate.0) });
     }
@@ -176,9 +177,8 @@ fn rate(
 }
 
 fn price(fields: &Fields<'_>) -> Result<Option<Price>, String> {
-    let get = |name: &str| {
-        number::price(fields.get(name), Unit::Token).map_err(|why| format!("{name}: {why}"))
-    };
+    let get =
+        |name: &str| number::price(fields.get(name), Unit::Token).map_err(|why| format!("{name}: {why}"));
     let (Some(input), Some(output)) = (get("prompt")?, get("completion")?) else { return Ok(None) };
     let price = Price {
         input,

@@ -23,11 +23,14 @@ fn at(text: &str) -> Timestamp {
 fn litellm_is_read_whole() {
     let list = imported(Source::LiteLlm, LITELLM);
     assert_eq!(list.problems, []);
-    assert_eq!((list.models.len(), list.ignored), (122, 29));
+    assert_eq!((list.models.len(), list.ignored), (123, 28));
     let luna = &list.models["openai/gpt-6-luna"];
     assert_eq!((luna.context, luna.max_output), (Some(922_000), Some(128_000)));
     let batch = luna.batch.as_ref().unwrap();
-    assert_eq!((&*batch.id, batch.base.input, batch.base.cache_write), ("openai/gpt-6-luna batch litellm 2026-11-21", 50_000, Some(62_500)));
+    assert_eq!(
+        (&*batch.id, batch.base.input, batch.base.cache_write),
+        ("openai/gpt-6-luna batch litellm 2026-11-21", 50_000, Some(62_500))
+    );
     assert_eq!(luna.flex.as_ref().unwrap().tiers[0].price.output, 375_000);
     assert!(list.models["openai/text-embedding-3-small"].embeds());
     assert_eq!(list.models["openai/gpt-5-mini"].retires.unwrap().to_string(), "2026-12-11");
@@ -136,7 +139,10 @@ fn what_cannot_be_a_price_is_told_and_the_rest_is_kept() {
         (r#"{"prompt":"0.000001","completion":NaN}"#, "completion: price \"NaN\" is not a number"),
         (r#"{"prompt":"0.000001","completion":"0.1","discount":-1}"#, "too large"),
         (r#"{"prompt":"0.000001","completion":"0.000001","discount":2}"#, "discount 2 is not a share"),
-        (r#"{"prompt":"0","completion":"0","overrides":[{"utc_start":2500,"utc_end":1}]}"#, "2500 is not a time"),
+        (
+            r#"{"prompt":"0","completion":"0","overrides":[{"utc_start":2500,"utc_end":1}]}"#,
+            "2500 is not a time",
+        ),
         (r#"{"prompt":"0","completion":"0","overrides":[{"weekday":1}]}"#, "not known"),
     ] {
         let list = openrouter(pricing);
@@ -211,7 +217,11 @@ fn the_bundled_table_is_what_its_sources_say() {
         {
             if let Some(theirs) = theirs {
                 let ours = ours.as_ref().unwrap_or_else(|| panic!("{name} has no {lane}"));
-                assert_eq!((ours.base.input, ours.base.output), (theirs.base.input, theirs.base.output), "{name} {lane}");
+                assert_eq!(
+                    (ours.base.input, ours.base.output),
+                    (theirs.base.input, theirs.base.output),
+                    "{name} {lane}"
+                );
             }
         }
         compared += 1;
@@ -225,10 +235,8 @@ fn an_imported_price_bills_to_the_last_digit() {
     let usage = Usage { input: 300_000, cache_read: 100_000, output: 1_000, ..Usage::default() };
     let cost = table(&list, "gemini/gemini-2.5-pro").cost(&usage, at("2026-11-22T00:00:00Z"));
     assert_eq!(cost, "0.54".parse().unwrap()); // 200k at 2.50, 100k at 0.25, 1k at 15
-    assert_eq!(table(&list, "zhipu/glm-5.3-flash").base, Price {
-        input: 114_286,
-        cache_read: Some(32_857),
-        output: 400_000,
-        ..Price::default()
-    });
+    assert_eq!(
+        table(&list, "zhipu/glm-5.3-flash").base,
+        Price { input: 114_286, cache_read: Some(32_857), output: 400_000, ..Price::default() }
+    );
 }

@@ -6,9 +6,7 @@ fn text(input: &str, output: &str) -> PriceText {
 
 #[test]
 fn prices_are_whole_pico_dollars_a_token() {
-    for (written, price) in
-        [("0.15", 150_000), ("0.114286", 114_286), ("2", 2_000_000), ("1e-1", 100_000)]
-    {
+    for (written, price) in [("0.15", 150_000), ("0.114286", 114_286), ("2", 2_000_000), ("1e-1", 100_000)] {
         assert_eq!(text(written, "0").price().unwrap().input, price, "{written}");
     }
 }
@@ -35,18 +33,17 @@ fn a_factor_is_exact_or_rounds_up() {
 fn a_window_has_one_price() {
     let hours = Hours::parse("01:00-04:00").unwrap();
     let window = WindowText { name: "peak".into(), hours, ..WindowText::default() };
-    assert!(matches!(window.priced(&PriceTable::flat("t", Price::default())), Err(PriceError::WindowPrice(_))));
+    assert!(matches!(
+        window.priced(&PriceTable::flat("t", Price::default())),
+        Err(PriceError::WindowPrice(_))
+    ));
 }
 
 #[test]
 fn prices_are_shown_with_the_decimals_they_have() {
-    for (price, shown) in [
-        (150_000, "$0.15"),
-        (3_000, "$0.003"),
-        (12_000_000, "$12.00"),
-        (0, "$0.00"),
-        (114_286, "$0.114286"),
-    ] {
+    for (price, shown) in
+        [(150_000, "$0.15"), (3_000, "$0.003"), (12_000_000, "$12.00"), (0, "$0.00"), (114_286, "$0.114286")]
+    {
         assert_eq!(per_million(price), shown);
     }
 }
@@ -72,7 +69,8 @@ fn a_window_that_multiplies_multiplies_the_long_prompts_too() {
 fn tiers_come_in_order_and_have_none_themselves() {
     let tier = |above| TierText { above, price: text("2", "3"), ..TierText::default() };
     let inner = PriceText { tiers: vec![tier(5)], ..text("1", "1") };
-    for tiers in [vec![tier(2), tier(1)], vec![tier(1), tier(1)], vec![TierText { price: inner, ..tier(1) }]] {
+    for tiers in [vec![tier(2), tier(1)], vec![tier(1), tier(1)], vec![TierText { price: inner, ..tier(1) }]]
+    {
         assert_eq!(PriceText { tiers, ..text("1", "2") }.tiers(), Err(PriceError::Tiers));
     }
 }
@@ -91,8 +89,10 @@ fn a_discount_does_not_stack_on_cheap_hours_unless_said() {
 
 #[test]
 fn a_discount_follows_the_price_over_dates() {
-    let dates = Hours { hours: vec!["00:00-24:00".into()], valid_to: Some("2026-11-21".into()), ..Hours::default() };
-    let promo = WindowText { name: "promo".into(), hours: dates, multiply: None, price: Some(text("4", "20")) };
+    let dates =
+        Hours { hours: vec!["00:00-24:00".into()], valid_to: Some("2026-11-21".into()), ..Hours::default() };
+    let promo =
+        WindowText { name: "promo".into(), hours: dates, multiply: None, price: Some(text("4", "20")) };
     let realtime = priced(text("5", "30"), &[promo]);
     let half = LaneText { multiply: Some("0.5".into()), caches: true, ..LaneText::default() };
     let batch = lane("b".into(), Some(&realtime), &half).unwrap();
@@ -102,7 +102,8 @@ fn a_discount_follows_the_price_over_dates() {
 
 #[test]
 fn a_lane_without_cache_prices_bills_cached_tokens_as_fresh() {
-    let cached = PriceText { cache_read: Some("0.1".into()), cache_write: Some("1.25".into()), ..text("1", "2") };
+    let cached =
+        PriceText { cache_read: Some("0.1".into()), cache_write: Some("1.25".into()), ..text("1", "2") };
     let half = LaneText { multiply: Some("0.5".into()), ..LaneText::default() };
     let batch = lane("b".into(), Some(&priced(cached, &[])), &half).unwrap();
     assert_eq!((batch.base.cache_read, batch.base.cache_write, batch.base.input), (None, None, 500_000));

@@ -156,7 +156,7 @@ fn tokens(count: Option<u64>) -> String {
 }
 
 /// Columns two spaces apart, without lines; `right` names the columns of numbers.
-fn columns(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
+pub(crate) fn columns(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header.iter().copied());
     table.add_rows(rows);

@@ -166,10 +166,8 @@ impl PricesShown {
         let or = |price: Option<u64>, as_what: &str| price.map_or(format!("as {as_what}"), per_million);
         let any = |has: fn(&LanePrice) -> bool| self.prices.iter().any(has);
         let texts = |cell: &dyn Fn(&LanePrice) -> String| self.prices.iter().map(cell).collect::<Vec<_>>();
-        let mut shown = vec![
-            ("LANE", texts(&|row| row.lane.to_owned())),
-            ("WINDOW", texts(&|row| row.window.clone())),
-        ];
+        let mut shown =
+            vec![("LANE", texts(&|row| row.lane.to_owned())), ("WINDOW", texts(&|row| row.window.clone()))];
         if any(|row| row.prompt_above.is_some()) {
             shown.push(("PROMPT", texts(&LanePrice::prompt)));
         }

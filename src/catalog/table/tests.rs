@@ -1,7 +1,7 @@
 use super::*;
-use crate::money::Price;
 use crate::attempt::RefusalKind;
 use crate::clock::Timestamp;
+use crate::money::Price;
 
 /// In and out, cache read and write, batch in and out, in pico-dollars a token.
 type Row = (&'static str, u64, u64, Option<u64>, Option<u64>, Option<(u64, u64)>);
@@ -15,14 +15,7 @@ const PRICES: &[Row] = &[
         Some(2_500_000),
         Some((1_000_000, 5_000_000)),
     ),
-    (
-        "openai/gpt-6.1-terra",
-        1_000_000,
-        5_000_000,
-        Some(50_000),
-        Some(1_250_000),
-        Some((500_000, 2_500_000)),
-    ),
+    ("openai/gpt-6.1-terra", 1_000_000, 5_000_000, Some(50_000), Some(1_250_000), Some((500_000, 2_500_000))),
     ("openai/gpt-6-luna", 100_000, 500_000, Some(10_000), Some(125_000), Some((50_000, 250_000))),
     (
         "openai/gpt-5.6-sol",
@@ -89,14 +82,7 @@ const PRICES: &[Row] = &[
         Some(3_750_000),
         Some((1_500_000, 7_500_000)),
     ),
-    (
-        "anthropic/claude-haiku-5-5",
-        100_000,
-        500_000,
-        Some(10_000),
-        Some(125_000),
-        Some((50_000, 250_000)),
-    ),
+    ("anthropic/claude-haiku-5-5", 100_000, 500_000, Some(10_000), Some(125_000), Some((50_000, 250_000))),
     (
         "anthropic/claude-haiku-4-5",
         1_000_000,

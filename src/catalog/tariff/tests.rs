@@ -30,10 +30,7 @@ fn prompt(input: u64) -> Usage {
 
 #[test]
 fn a_long_prompt_moves_the_whole_request_to_its_tier() {
-    let tiers = vec![
-        tier(200, TierScope::Whole, price(2, 15)),
-        tier(400, TierScope::Whole, price(4, 20)),
-    ];
+    let tiers = vec![tier(200, TierScope::Whole, price(2, 15)), tier(400, TierScope::Whole, price(4, 20))];
     let table = PriceTable { tiers, ..PriceTable::flat("t", price(1, 10)) };
     let cost = |input| table.cost(&prompt(input), Timestamp::default()).pico();
     assert_eq!((cost(200), cost(201)), (200 + 100, 402 + 150));
@@ -44,8 +41,7 @@ fn a_long_prompt_moves_the_whole_request_to_its_tier() {
 fn a_tier_for_what_is_above_leaves_the_front_of_the_prompt_as_it_was() {
     let front = Price { cache_read: Some(1), ..price(10, 100) };
     let long = Price { cache_read: Some(2), request: Usd::from_pico(7), ..price(20, 200) };
-    let table =
-        PriceTable { tiers: vec![tier(100, TierScope::Above, long)], ..PriceTable::flat("t", front) };
+    let table = PriceTable { tiers: vec![tier(100, TierScope::Above, long)], ..PriceTable::flat("t", front) };
     let usage = Usage { cache_read: 60, ..prompt(150) };
     assert_eq!(table.cost(&usage, Timestamp::default()).pico(), 60 + 40 * 10 + 50 * 20 + 10 * 200 + 7);
     // More was cached than is below the limit.

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::money::Price;
 use crate::catalog::{PriceTable, PriceWindow};
+use crate::money::Price;
 use crate::plan::testing::{at, hours, item, route, with_windows};
 
 fn answer(usage: Option<Usage>) -> Answer {
