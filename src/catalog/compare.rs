@@ -97,13 +97,13 @@ pub struct Difference {
     pub what: String,
     /// The one in use, in USD; absent where there is none.
     pub in_use_usd: Option<f64>,
-    /// That of the list, in USD; absent where it has none.
-    pub list_usd: Option<f64>,
+    /// That of the list, in USD.
+    pub list_usd: f64,
     /// By how much the list's is higher; absent where there is nothing to divide by.
     pub change_percent: Option<f64>,
     /// As text, exact.
     #[serde(skip)]
-    pub(crate) text: (Option<Usd>, Option<Usd>),
+    pub(crate) text: (Option<Usd>, Usd),
 }
 
 /// Every figure in which a list differs from what is in use, and the models only it has a price of.
@@ -119,21 +119,20 @@ pub fn differences(catalog: &Catalog, list: &Imported, now: Timestamp) -> (Vec<D
     (differing, new)
 }
 
+/// What a list does not state it would not change.
 fn between(ours: &Model, theirs: &Model, now: Timestamp) -> Vec<Difference> {
-    let (ours_by, theirs_by) = (figures(ours, now), figures(theirs, now));
-    let mut names: Vec<&Figure> = ours_by.keys().chain(theirs_by.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let stated = names.into_iter().map(|figure| (figure, ours_by.get(figure), theirs_by.get(figure)));
+    let ours_by = figures(ours, now);
+    let stated =
+        figures(theirs, now).into_iter().map(|(figure, new)| (ours_by.get(&figure).copied(), figure, new));
     stated
-        .filter(|(_, old, new)| old != new)
-        .map(|(figure, old, new)| Difference {
+        .filter(|&(old, _, new)| old != Some(new))
+        .map(|(old, figure, new)| Difference {
             model: ours.full_name(),
             what: figure.to_string(),
-            in_use_usd: old.map(|amount| amount.as_f64()),
-            list_usd: new.map(|amount| amount.as_f64()),
-            change_percent: old.zip(new).and_then(|(&old, &new)| percent(old, new)),
-            text: (old.copied(), new.copied()),
+            in_use_usd: old.map(Usd::as_f64),
+            list_usd: new.as_f64(),
+            change_percent: old.and_then(|old| percent(old, new)),
+            text: (old, new),
         })
         .collect()
 }
@@ -249,7 +248,7 @@ fn of_model(model: &Model, lists: &[&Imported], in_use: bool, now: Timestamp) ->
 /// The figure in which two lists disagree most, in words: `input $0.25 in use, $0.30 (+20.0%)`.
 fn contradiction(ours: &Model, theirs: &Model, now: Timestamp) -> Option<String> {
     let both = between(ours, theirs, now).into_iter().filter_map(|one| {
-        let (old, new) = (one.text.0?, one.text.1?);
+        let (old, new) = (one.text.0?, one.text.1);
         // From nothing to something there is no percentage, and no greater difference.
         let size = one.change_percent.unwrap_or(f64::INFINITY);
         (size.abs() > TOLERANCE_PERCENT).then_some((size, one.what, old, new))

@@ -202,9 +202,16 @@ impl Catalog {
         let name = &found.name;
         let known = name.split_once('/').and_then(|(provider, model)| self.known(provider, model));
         match known {
-            Some(model) => retirement(&model, now),
+            Some(model) => retirement(&model, now).or_else(|| self.snapshot(name)),
             None => self.unlisted(name, found.suggestion.as_deref(), now),
         }
+    }
+
+    /// A dated snapshot has the price of its model until it is listed by itself.
+    fn snapshot(&self, name: &str) -> Option<String> {
+        let listed = self.models.contains_key(name) || self.aliases.contains_key(name);
+        let stem = names::without_date(name).filter(|_| !listed)?;
+        Some(format!("{name} is not in the catalog and taken at the price of {stem}"))
     }
 
     fn unlisted(&self, name: &str, suggestion: Option<&str>, now: Timestamp) -> Option<String> {
@@ -367,6 +374,14 @@ mod tests {
         let expected = "openai/gpt-5-mini-next is not in the catalog, its price is unknown";
         assert_eq!(resolved.notes.len(), 1, "a local model is free: {:?}", resolved.notes);
         assert!(resolved.notes[0].starts_with(expected), "{:?}", resolved.notes);
+    }
+
+    #[test]
+    fn a_dated_snapshot_is_taken_with_a_word_about_its_price() {
+        let resolved = resolve(&with_keys(&["openai"]), &[&["gpt-5.4-mini-2026-03-17"]]).unwrap();
+        assert_eq!(resolved.ladder.to_string(), "openai/gpt-5.4-mini-2026-03-17");
+        let expected = "openai/gpt-5.4-mini-2026-03-17 is not in the catalog and taken at the price of openai/gpt-5.4-mini";
+        assert_eq!(resolved.notes, [expected]);
     }
 
     #[test]

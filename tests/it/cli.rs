@@ -412,7 +412,10 @@ fn a_price_list_is_fetched_kept_and_held_against_what_is_in_use() {
         let ran = overnight.run(&format!("prices update --from openrouter --url {url} --json"));
         assert_eq!(ran.code, 0, "{state}: {}", ran.stderr);
         let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-        assert_eq!((&told["schema"], &told["unchanged"]), (&"overnight.prices-update/1".into(), &unchanged.into()));
+        assert_eq!(
+            (&told["schema"], &told["unchanged"]),
+            (&"overnight.prices-update/1".into(), &unchanged.into())
+        );
         assert_eq!((&told["models"], &told["problems"]), (&13.into(), &serde_json::json!([])));
     }
     // What is served there now has the price of its own list, hours and all.
@@ -425,7 +428,10 @@ fn a_price_list_is_fetched_kept_and_held_against_what_is_in_use() {
     assert!(ran.stdout.contains("123 models"), "{}", ran.stdout);
     let diff = overnight.run("prices diff --json");
     let told: serde_json::Value = serde_json::from_str(&diff.stdout).unwrap();
-    assert_eq!((&told["schema"], told["lists"].as_array().map(Vec::len)), (&"overnight.prices-diff/1".into(), Some(2)));
+    assert_eq!(
+        (&told["schema"], told["lists"].as_array().map(Vec::len)),
+        (&"overnight.prices-diff/1".into(), Some(2))
+    );
 
     let wrong = overnight.run(&format!("prices update --from openrouter --file {litellm}"));
     assert_eq!(wrong.code, 4, "{}", wrong.stderr);

@@ -193,10 +193,18 @@ impl Reader<'_> {
     }
 }
 
-/// A lane's price, with the realtime ones for what it leaves out.
+/// A lane's price, with the realtime ones for cache writes it leaves out; one for an hour is cheaper
+/// there by as much as the other is.
 fn completed(lane: Price, realtime: &Price) -> Price {
+    let hour = realtime.cache_write_1h.map(|hour| match (lane.cache_write, realtime.cache_write) {
+        (Some(here), Some(there)) if here < there => {
+            let scaled = (u128::from(hour) * u128::from(here)).div_ceil(u128::from(there));
+            u64::try_from(scaled).unwrap_or(hour)
+        }
+        _ => hour,
+    });
     let cache_write = lane.cache_write.or(realtime.cache_write);
-    Price { cache_write, cache_write_1h: lane.cache_write_1h.or(realtime.cache_write_1h), ..lane }
+    Price { cache_write, cache_write_1h: lane.cache_write_1h.or(hour), ..lane }
 }
 
 fn one_or_many(fields: &Fields<'_>, name: &str) -> Option<Vec<String>> {

@@ -128,7 +128,7 @@ impl ListShown {
         let money = |amount: Option<Usd>| amount.map_or("-".to_owned(), Usd::to_exact);
         let rows = self.differences.iter().map(|one| {
             let change = one.change_percent.map_or(String::new(), |percent| format!("{percent:+.1}%"));
-            vec![one.model.clone(), one.what.clone(), money(one.text.0), money(one.text.1), change]
+            vec![one.model.clone(), one.what.clone(), money(one.text.0), one.text.1.to_exact(), change]
         });
         if self.differences.is_empty() {
             text.push_str("nothing it says differs from the prices in use\n");
