@@ -99,7 +99,7 @@ fn openrouter_is_read_whole() {
         ("09:59", "peak", 1_320_000),
         ("23:00", "off-peak", 660_000),
     ] {
-        let (name, price) = pro.at(at(&format!("2026-11-22T{time}:00Z"))).clone();
+        let (name, price) = pro.at(at(&format!("2026-11-22T{time}:00Z")));
         assert_eq!((&**name, price.input), (window, input), "{time}");
     }
 }
