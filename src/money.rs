@@ -136,6 +136,33 @@ impl FromStr for Usd {
 /// Prices come from files as decimal text (`4e-06`, `0.0028`); going through a binary float would
 /// change their last digits, and sums of them.
 pub fn decimal_to_pico(text: &str, decimals: i32) -> Option<i128> {
+    let (number, shift) = decimal(text, decimals)?;
+    if shift >= 0 {
+        return shifted(number, shift);
+    }
+    let unit = 10i128.checked_pow(shift.unsigned_abs())?;
+    (number % unit == 0).then_some(number / unit)
+}
+
+/// The same to the nearest integer, half to even; `None` only where it is not a number or too large.
+pub fn decimal_to_pico_rounded(text: &str, decimals: i32) -> Option<i128> {
+    let (number, shift) = decimal(text, decimals)?;
+    if shift >= 0 {
+        return shifted(number, shift);
+    }
+    // Where the unit does not fit, the number is far less than half of it.
+    let Some(unit) = 10i128.checked_pow(shift.unsigned_abs()) else { return Some(0) };
+    let (quotient, remainder) = (number.div_euclid(unit), number.rem_euclid(unit));
+    let up = remainder > unit - remainder || (remainder == unit - remainder && quotient % 2 != 0);
+    Some(quotient + i128::from(up))
+}
+
+fn shifted(number: i128, shift: i32) -> Option<i128> {
+    number.checked_mul(10i128.checked_pow(shift.unsigned_abs())?)
+}
+
+/// The digits of `text` as an integer, and the power of ten that makes it `text` × 10^`decimals`.
+fn decimal(text: &str, decimals: i32) -> Option<(i128, i32)> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -149,18 +176,13 @@ pub fn decimal_to_pico(text: &str, decimals: i32) -> Option<i128> {
     }
     let number: i128 = digits.replace('_', "").parse().ok()?;
     if number == 0 {
-        return Some(0);
+        return Some((0, 0));
     }
     let shift = decimals.checked_add(exponent)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
-    if shift >= 0 {
-        number.checked_mul(10i128.checked_pow(shift.unsigned_abs())?)
-    } else {
-        let unit = 10i128.checked_pow(shift.unsigned_abs())?;
-        (number % unit == 0).then_some(number / unit)
-    }
+    Some((number, shift))
 }
 
-/// Prices of one model on one lane at one hour, in pico-dollars a token.
+/// Prices of one model on one lane at one hour for one length of prompt, in pico-dollars a token.
 ///
 /// The same integer is micro-dollars per million tokens: `$0.15 per 1M` is `150_000`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,41 +193,52 @@ pub struct Price {
     pub cache_read: Option<u64>,
     /// Input tokens written to a cache; `None` bills them as fresh input.
     pub cache_write: Option<u64>,
-    /// Output tokens, hidden reasoning included.
+    /// Output tokens, hidden reasoning included where it has no price of its own.
     pub output: u64,
     /// Flat amount a request.
     pub request: Usd,
+    /// Input tokens written to a cache that keeps them for an hour; `None` bills them as `cache_write`.
+    pub cache_write_1h: Option<u64>,
+    /// Output tokens of hidden reasoning; `None` bills them as output.
+    pub reasoning: Option<u64>,
 }
 
 impl Price {
     /// What `usage` costs at this price, exactly.
     pub fn cost(&self, usage: &Usage) -> Usd {
-        // Providers have been seen to report more cached than input tokens; fresh input is never negative.
-        let fresh = usage.input.saturating_sub(usage.cache_read + usage.cache_write);
-        let tokens = |count: u64, price: u64| i128::from(count) * i128::from(price);
-        let pico = tokens(fresh, self.input)
-            + tokens(usage.cache_read, self.cache_read.unwrap_or(self.input))
-            + tokens(usage.cache_write, self.cache_write.unwrap_or(self.input))
-            + tokens(usage.output, self.output);
-        Usd(pico) + self.request
+        self.tokens(usage) + self.request
     }
 
-    /// The most that `input` and `output` tokens can cost, whatever share of them is cached.
+    /// What the tokens of `usage` cost, without the flat amount a request.
+    pub fn tokens(&self, usage: &Usage) -> Usd {
+        // Providers have been seen to report more cached than input tokens and more reasoning than
+        // output; no part is ever negative, and none is billed twice.
+        let fresh = usage.input.saturating_sub(usage.cache_read + usage.cache_write);
+        let hour = usage.cache_write_1h.min(usage.cache_write);
+        let reasoning = usage.reasoning.min(usage.output);
+        let write = self.cache_write.unwrap_or(self.input);
+        let of = |count: u64, price: u64| i128::from(count) * i128::from(price);
+        Usd(of(fresh, self.input)
+            + of(usage.cache_read, self.cache_read.unwrap_or(self.input))
+            + of(usage.cache_write - hour, write)
+            + of(hour, self.cache_write_1h.unwrap_or(write))
+            + of(usage.output - reasoning, self.output)
+            + of(reasoning, self.reasoning.unwrap_or(self.output)))
+    }
+
+    /// The most that `input` and `output` tokens can cost, whatever share of them is cached or thought.
     pub fn worst_case(&self, input: u64, output: u64) -> Usd {
-        let dearest_input = self.input.max(self.cache_write.unwrap_or(0)).max(self.cache_read.unwrap_or(0));
+        let cached = [self.cache_read, self.cache_write, self.cache_write_1h];
+        let dearest_input = cached.into_iter().flatten().fold(self.input, u64::max);
+        let dearest_output = self.output.max(self.reasoning.unwrap_or(0));
         let pico =
-            i128::from(input) * i128::from(dearest_input) + i128::from(output) * i128::from(self.output);
+            i128::from(input) * i128::from(dearest_input) + i128::from(output) * i128::from(dearest_output);
         Usd(pico) + self.request
     }
 
     /// Whether nothing at this price costs anything.
     pub fn is_free(&self) -> bool {
-        *self
-            == Price {
-                cache_read: self.cache_read.map(|_| 0),
-                cache_write: self.cache_write.map(|_| 0),
-                ..Price::default()
-            }
+        self.worst_case(1, 1) == Usd::ZERO
     }
 }
 
@@ -222,6 +255,8 @@ pub struct Usage {
     pub output: u64,
     /// Of these, hidden reasoning.
     pub reasoning: u64,
+    /// Of those written to a cache, to one that keeps them for an hour.
+    pub cache_write_1h: u64,
 }
 
 impl AddAssign for Usage {
@@ -231,6 +266,7 @@ impl AddAssign for Usage {
         self.cache_write += other.cache_write;
         self.output += other.output;
         self.reasoning += other.reasoning;
+        self.cache_write_1h += other.cache_write_1h;
     }
 }
 
@@ -279,30 +315,73 @@ mod tests {
     }
 
     #[test]
-    fn cached_tokens_are_billed_at_their_own_price() {
+    fn every_kind_of_token_is_billed_at_its_own_price() {
         let price = Price {
             input: 150_000,
             cache_read: Some(3_000),
-            cache_write: None,
+            cache_write: Some(187_500),
+            cache_write_1h: Some(300_000),
             output: 600_000,
-            request: Usd::ZERO,
+            reasoning: Some(900_000),
+            request: Usd::from_pico(11),
         };
-        let usage = Usage { input: 1_000, cache_read: 400, cache_write: 0, output: 10, reasoning: 4 };
-        assert_eq!(price.cost(&usage).pico(), 600 * 150_000 + 400 * 3_000 + 10 * 600_000);
+        let usage = Usage {
+            input: 1_000,
+            cache_read: 400,
+            cache_write: 300,
+            cache_write_1h: 100,
+            output: 10,
+            reasoning: 4,
+        };
+        let input = 300 * 150_000 + 400 * 3_000 + 200 * 187_500 + 100 * 300_000;
+        assert_eq!(price.cost(&usage).pico(), input + 6 * 600_000 + 4 * 900_000 + 11);
+        assert_eq!(price.tokens(&usage).pico(), price.cost(&usage).pico() - 11);
     }
 
     #[test]
-    fn the_worst_case_covers_any_share_of_cached_tokens() {
+    fn what_has_no_price_of_its_own_is_billed_as_what_it_is_part_of() {
+        let price = Price { input: 100, output: 500, ..Price::default() };
+        let usage =
+            Usage { input: 10, cache_read: 3, cache_write: 4, cache_write_1h: 2, output: 5, reasoning: 5 };
+        assert_eq!(price.cost(&usage).pico(), 10 * 100 + 5 * 500);
+        let written = Price { cache_write: Some(125), ..price };
+        assert_eq!(written.cost(&usage).pico(), 6 * 100 + 4 * 125 + 5 * 500);
+    }
+
+    #[test]
+    fn a_usage_that_contradicts_itself_is_billed_once_a_token() {
+        let price = Price { input: 100, output: 500, reasoning: Some(700), ..Price::default() };
+        let usage = Usage { input: 10, cache_read: 30, output: 5, reasoning: 50, ..Usage::default() };
+        assert_eq!(price.cost(&usage).pico(), 30 * 100 + 5 * 700);
+    }
+
+    #[test]
+    fn the_worst_case_covers_any_share_of_cached_and_thought_tokens() {
         let price = Price {
             input: 100,
             cache_read: Some(10),
             cache_write: Some(125),
+            cache_write_1h: Some(200),
             output: 500,
+            reasoning: Some(600),
             request: Usd::from_pico(7),
         };
-        for cache_write in [0, 50, 100] {
-            let usage = Usage { input: 100, cache_write, output: 20, ..Usage::default() };
+        for (cache_write, cache_write_1h, reasoning) in [(0, 0, 0), (50, 50, 3), (100, 100, 20)] {
+            let usage =
+                Usage { input: 100, cache_write, cache_write_1h, output: 20, reasoning, ..Usage::default() };
             assert!(price.cost(&usage) <= price.worst_case(100, 20));
+        }
+    }
+
+    #[test]
+    fn a_price_is_free_only_where_no_kind_of_token_costs_anything() {
+        assert!(Price { cache_read: Some(0), ..Price::default() }.is_free());
+        for price in [
+            Price { cache_write_1h: Some(1), ..Price::default() },
+            Price { reasoning: Some(1), ..Price::default() },
+            Price { request: Usd::from_pico(1), ..Price::default() },
+        ] {
+            assert!(!price.is_free(), "{price:?}");
         }
     }
 }

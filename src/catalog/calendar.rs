@@ -117,6 +117,18 @@ impl Calendar {
         }
     }
 
+    /// Its first moment, and the first one after its last, by the dates it is valid; hours aside.
+    pub(crate) fn validity(&self) -> (Timestamp, Timestamp) {
+        let from = self.rules.iter().map(|rule| rule.valid_from).min();
+        let to = self.rules.iter().map(|rule| rule.valid_to).max();
+        (from.unwrap_or(Timestamp::from_micros(i64::MIN / 4)), to.unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whether it is open at every moment of its validity.
+    pub(crate) fn is_whole_time(&self) -> bool {
+        self.is_always() || self.rules.iter().any(Rule::is_round_the_clock)
+    }
+
     /// How far the ranges that hold `at` reach (`at` itself where none does), and the next opening.
     fn join(&self, at: Timestamp) -> (Timestamp, Timestamp) {
         let (mut reached, mut opens) = (at, Timestamp::MAX);

@@ -148,7 +148,7 @@ impl Catalog {
             && !model.is_empty()
         {
             let full = format!("{}/{model}", provider.name);
-            let listed = self.models.contains_key(&full);
+            let listed = self.known(&provider.name, model).is_some();
             let suggestion = if listed { None } else { self.suggestion(&full) };
             return Ok(Found { name: full, listed, suggestion });
         }
@@ -157,17 +157,28 @@ impl Catalog {
 
     /// A model named without its provider: the one that can be used, or the only one.
     fn find_bare(&self, name: &str) -> Result<Found, LadderError> {
-        let serving: Vec<&Model> = self.models.values().filter(|model| &*model.name == name).collect();
+        let serving: Vec<Model> =
+            self.providers.keys().filter_map(|provider| self.known(provider, name)).collect();
         let usable: Vec<&Model> =
-            serving.iter().copied().filter(|model| self.provider_of(model).unusable().is_none()).collect();
+            serving.iter().filter(|model| self.provider_of(model).unusable().is_none()).collect();
         match (usable.as_slice(), serving.as_slice()) {
-            ([one], _) | ([], [one]) => Ok(Found { name: one.full_name(), listed: true, suggestion: None }),
+            (&[one], _) | ([], [one]) => Ok(Found { name: one.full_name(), listed: true, suggestion: None }),
             (_, []) => Err(LadderError::Unknown { name: name.to_owned(), suggestion: self.suggestion(name) }),
+            ([], _) if self.by_plain_name(&serving).len() == 1 => {
+                let name = self.by_plain_name(&serving)[0].full_name();
+                Ok(Found { name, listed: true, suggestion: None })
+            }
             _ => {
-                let choices = serving.iter().map(|model| model.full_name()).collect();
+                let choices = serving.iter().map(Model::full_name).collect();
                 Err(LadderError::Ambiguous { name: name.to_owned(), choices })
             }
         }
+    }
+
+    /// Those whose name is the model's own, rather than one the user gave a deployment.
+    fn by_plain_name<'a>(&self, models: &'a [Model]) -> Vec<&'a Model> {
+        let deployed = |model: &Model| self.provider_of(model).resource_name.is_some();
+        models.iter().filter(|model| !deployed(model)).collect()
     }
 
     /// The listed name nearest to `name`, with or without its provider.
@@ -176,7 +187,12 @@ impl Catalog {
         let bare = || {
             let last = name.split_once('/').map_or(name, |(_, model)| model);
             let near = names::nearest(last, self.models.values().map(|model| &*model.name))?;
-            self.models.values().find(|model| &*model.name == near).map(Model::full_name)
+            let named = self.models.values().filter(|model| &*model.name == near);
+            let rank = |model: &&Model| {
+                let provider = self.provider_of(model);
+                (provider.unusable().is_some(), provider.resource_name.is_some())
+            };
+            named.min_by_key(rank).map(Model::full_name)
         };
         full.map(str::to_owned).or_else(bare)
     }
@@ -184,10 +200,18 @@ impl Catalog {
     /// What is worth a word about a name that was taken.
     fn note(&self, found: &Found, now: Timestamp) -> Option<String> {
         let name = &found.name;
-        match self.models.get(name) {
-            Some(model) => retirement(model, now),
+        let known = name.split_once('/').and_then(|(provider, model)| self.known(provider, model));
+        match known {
+            Some(model) => retirement(&model, now).or_else(|| self.snapshot(name)),
             None => self.unlisted(name, found.suggestion.as_deref(), now),
         }
+    }
+
+    /// A dated snapshot has the price of its model until it is listed by itself.
+    fn snapshot(&self, name: &str) -> Option<String> {
+        let listed = self.models.contains_key(name) || self.aliases.contains_key(name);
+        let stem = names::without_date(name).filter(|_| !listed)?;
+        Some(format!("{name} is not in the catalog and taken at the price of {stem}"))
     }
 
     fn unlisted(&self, name: &str, suggestion: Option<&str>, now: Timestamp) -> Option<String> {
@@ -322,8 +346,15 @@ mod tests {
         let shared = "openai/gpt-oss-120b";
         assert_eq!(with_keys(&["groq"]).find_bare(shared).unwrap().name, "groq/openai/gpt-oss-120b");
         let both = with_keys(&["groq", "together"]).find_bare(shared).unwrap_err();
-        assert!(matches!(both, LadderError::Ambiguous { choices, .. } if choices.len() == 2));
+        // OpenRouter and Together list it too; a choice is for the user to make.
+        assert!(matches!(both, LadderError::Ambiguous { choices, .. } if choices.len() == 3));
+        // A deployment on Azure may be named anything: without keys the vendor's own is meant.
+        assert_eq!(with_keys(&[]).find_bare("gpt-5-mini").unwrap().name, "openai/gpt-5-mini");
     }
+
+    const TOGETHER: &str = "together/Qwen/Qwen3.7-Max|together/Qwen/Qwen3.7-Plus|\
+         together/moonshotai/Kimi-K2.6|together/moonshotai/Kimi-K2.7-Code|together/openai/gpt-oss-120b|\
+         together/openai/gpt-oss-20b|together/zai-org/GLM-5|together/zai-org/GLM-5.1|together/zai-org/GLM-5.2";
 
     #[test]
     fn a_wrong_name_brings_the_nearest() {
@@ -346,11 +377,19 @@ mod tests {
     }
 
     #[test]
+    fn a_dated_snapshot_is_taken_with_a_word_about_its_price() {
+        let resolved = resolve(&with_keys(&["openai"]), &[&["gpt-5.4-mini-2026-03-17"]]).unwrap();
+        assert_eq!(resolved.ladder.to_string(), "openai/gpt-5.4-mini-2026-03-17");
+        let expected = "openai/gpt-5.4-mini-2026-03-17 is not in the catalog and taken at the price of openai/gpt-5.4-mini";
+        assert_eq!(resolved.notes, [expected]);
+    }
+
+    #[test]
     fn patterns_match_living_models_of_providers_with_keys() {
         let catalog = with_keys(&["openai", "together"]);
         let minis = "openai/gpt-4.1-mini|openai/gpt-4o-mini|openai/gpt-5-mini|openai/gpt-5.4-mini";
         assert_eq!(ladder(&catalog, &[&["openai/*-mini"]]), minis);
-        assert_eq!(ladder(&catalog, &[&["together/*"]]), "together/openai/gpt-oss-120b"); // the other is retired
+        assert_eq!(ladder(&catalog, &[&["together/*"]]), TOGETHER); // others are retired
         assert!(error(&catalog, "openai/*-max").contains("matches no model"));
         assert!(error(&catalog, "deepseek/*").contains("set DEEPSEEK_API_KEY"));
     }

@@ -9,15 +9,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::clock::Timestamp;
 use crate::job::{Needs, Wire};
-use crate::money::Price;
 
 pub mod calendar;
+pub mod compare;
 mod cron;
 mod days;
 pub mod endpoint;
 pub mod hours;
+pub mod import;
 pub mod ladder;
 pub mod model;
 pub mod names;
@@ -27,12 +27,15 @@ pub mod routes;
 pub mod settings;
 pub mod show;
 mod table;
+pub mod tariff;
 pub mod words;
 
 use calendar::Calendar;
 use endpoint::Secret;
 use model::Model;
 use provider::{Key, Provider};
+
+pub use tariff::{PriceTable, PriceTier, PriceWindow};
 
 /// All providers and models we know of, with the user's settings over them.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +44,8 @@ pub struct Catalog {
     providers: BTreeMap<String, Provider>,
     /// By `provider/model`.
     models: BTreeMap<String, Model>,
+    /// Other full names of models, by theirs.
+    aliases: BTreeMap<String, String>,
     /// The day the bundled prices were read.
     as_of: String,
 }
@@ -83,6 +88,26 @@ impl Catalog {
             provider.key = Key::Found(Secret::new("assumed"), "assumed".to_owned());
         }
         self
+    }
+
+    /// What is known of a model of `provider` under the name its user writes: a listed one, another name
+    /// of one, or a dated snapshot of one, which has its price until it is listed by itself.
+    pub(crate) fn known(&self, provider: &str, name: &str) -> Option<Model> {
+        let listed = |name: &str| {
+            let full = format!("{provider}/{name}");
+            self.models.get(&full).or_else(|| self.models.get(self.aliases.get(&full)?))
+        };
+        let model = listed(name).or_else(|| listed(names::without_date(name)?))?;
+        Some(if *model.name == *name { model.clone() } else { model.called(name) })
+    }
+
+    /// Lists a model, in place of one of the same name.
+    fn add(&mut self, model: Model) {
+        let full = model.full_name();
+        for alias in &model.aliases {
+            self.aliases.insert(format!("{}/{alias}", model.provider), full.clone());
+        }
+        self.models.insert(full, model);
     }
 
     fn provider_of(&self, model: &Model) -> &Provider {
@@ -164,55 +189,6 @@ pub struct Limits {
     pub output_tpm: Option<u64>,
     /// Requests in flight.
     pub concurrency: Option<u32>,
-}
-
-/// The prices of a route over time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PriceTable {
-    /// The catalog row: model, source and as-of date.
-    pub id: Arc<str>,
-    /// Name of the hours no window covers: `flat` where there is no window.
-    pub base_window: Arc<str>,
-    /// The price in those hours.
-    pub base: Price,
-    /// Other hours; the first that is open wins.
-    pub windows: Vec<PriceWindow>,
-}
-
-/// Hours with a price of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PriceWindow {
-    /// Its name, such as `peak`.
-    pub name: Arc<str>,
-    /// When it applies.
-    pub hours: Calendar,
-    /// The price then.
-    pub price: Price,
-}
-
-impl PriceTable {
-    /// The window and price in force at a moment.
-    pub fn at(&self, now: Timestamp) -> (&Arc<str>, &Price) {
-        let open = self.windows.iter().find(|window| window.hours.is_open(now));
-        open.map_or((&self.base_window, &self.base), |window| (&window.name, &window.price))
-    }
-
-    /// The dearest price of any hour, by input and output together.
-    pub fn dearest(&self) -> &Price {
-        let all = self.windows.iter().map(|window| &window.price).chain([&self.base]);
-        all.max_by_key(|price| u128::from(price.input) + u128::from(price.output)).expect("there is a base")
-    }
-
-    /// The cheapest price of any hour, by input and output together.
-    pub fn cheapest(&self) -> &Price {
-        let all = self.windows.iter().map(|window| &window.price).chain([&self.base]);
-        all.min_by_key(|price| u128::from(price.input) + u128::from(price.output)).expect("there is a base")
-    }
-
-    /// The next moment after `now` at which the price may change.
-    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        self.windows.iter().filter_map(|window| window.hours.next_change(now)).min()
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use chrono::NaiveDate;
 use super::{Limits, PriceTable};
 use crate::clock::Timestamp;
 use crate::job::{Needs, Wire};
-use crate::money::Price;
 
 /// A model of a provider, on all its lanes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,20 +21,24 @@ pub struct Model {
     pub context: Option<u64>,
     /// The most output tokens it gives.
     pub max_output: Option<u64>,
-    /// A longer prompt costs more, for the whole request; such prompts are not sent to it.
-    pub dearer_above: Option<u64>,
     /// Features it has; `None` where unknown.
     pub features: Option<Needs>,
     /// Whether it thinks before it answers, and bills that.
     pub reasoning: bool,
+    /// Kinds of input it takes, such as `text` and `image`; empty where unknown.
+    pub modalities: Vec<String>,
+    /// The family of its tokenizer, such as `o200k_base`; `None` where unknown.
+    pub tokenizer: Option<String>,
+    /// Other names its provider knows it by, at the same price.
+    pub aliases: Vec<String>,
     /// Formats it takes; `None` for all its provider takes.
     pub wires: Option<Vec<Wire>>,
     /// Realtime prices; `None` where unknown, which is not free.
     pub prices: Option<PriceTable>,
-    /// Price in a provider batch.
-    pub batch: Option<Price>,
-    /// Price on the flex lane.
-    pub flex: Option<Price>,
+    /// Prices in a provider batch.
+    pub batch: Option<PriceTable>,
+    /// Prices on the flex lane.
+    pub flex: Option<PriceTable>,
     /// Its own ceilings.
     pub limits: Limits,
     /// The day it is gone.
@@ -66,11 +69,26 @@ impl Model {
         self.retires.is_some_and(|day| day <= now.utc().date_naive())
     }
 
-    /// Tokens a request may hold: the window, cut where the price would change with the length.
-    pub fn usable_context(&self) -> Option<u64> {
-        match (self.context, self.dearer_above) {
-            (Some(context), Some(limit)) => Some(context.min(limit)),
-            (context, limit) => context.or(limit),
+    /// The same model under another name its provider knows it by.
+    pub fn called(&self, name: &str) -> Model {
+        Model { name: name.into(), set: None, ..self.clone() }
+    }
+
+    /// Whether it gives vectors rather than text.
+    pub fn embeds(&self) -> bool {
+        self.wires.as_deref() == Some(&[Wire::Embeddings])
+    }
+
+    /// Its prices on a lane; `None` where it has none there or they are unknown.
+    pub fn on_lane(&self, lane: &str) -> Option<&PriceTable> {
+        match lane {
+            "realtime" => self.prices.as_ref(),
+            "flex" => self.flex.as_ref(),
+            "batch" => self.batch.as_ref(),
+            _ => None,
         }
     }
 }
+
+/// Lanes a model may have prices on.
+pub const LANES: [&str; 3] = ["realtime", "flex", "batch"];

@@ -2,6 +2,8 @@
 //!
 //! Pure.
 
+use chrono::NaiveDate;
+
 /// The known name nearest to `wrong`, where one is near enough to be meant.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = plain(wrong);
@@ -36,6 +38,19 @@ fn family(name: &str) -> &str {
     let dates: [&[usize]; 6] = [&[4, 2, 2], &[8], &[7], &[6], &[5], &[4]];
     let latest = name.strip_suffix("-latest");
     latest.or_else(|| dates.iter().find_map(|digits| undated(digits))).unwrap_or(name)
+}
+
+/// The name of which `name` is a dated snapshot: `gpt-5-mini-2025-08-07`, `claude-haiku-4-5-20251001`,
+/// `claude-sonnet-4-5@20250929`; `None` where it bears no date.
+pub fn without_date(name: &str) -> Option<&str> {
+    let dated = |format: &str, digits: usize| {
+        let at = name.len().checked_sub(digits + 1)?;
+        let (stem, end) = (name.get(..at)?, name.get(at..)?);
+        let date = end.strip_prefix(['-', '@'])?;
+        let whole = date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        (whole && !stem.is_empty() && NaiveDate::parse_from_str(date, format).is_ok()).then_some(stem)
+    };
+    dated("%Y-%m-%d", 10).or_else(|| dated("%Y%m%d", 8))
 }
 
 fn distance(wrong: &str, name: &str) -> usize {
@@ -74,6 +89,23 @@ mod tests {
             ("qwen-30b", "qwen-235b", false),
         ] {
             assert_eq!(is_same_model(asked, answered), same, "{asked} {answered}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_bears_a_date_that_exists() {
+        for (name, stem) in [
+            ("gpt-5-mini-2025-08-07", Some("gpt-5-mini")),
+            ("claude-haiku-4-5-20251001", Some("claude-haiku-4-5")),
+            ("claude-sonnet-4-5@20250929", Some("claude-sonnet-4-5")),
+            ("gpt-5-mini-2025-13-07", None),
+            ("gpt-5-mini", None),
+            ("-2025-08-07", None),
+            ("grok-4.20-0309", None),
+            ("模型-20251001", Some("模型")),
+            ("模型模型模", None),
+        ] {
+            assert_eq!(without_date(name), stem, "{name}");
         }
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use super::endpoint::Endpoint;
 use super::model::Model;
-use super::pricing;
 use super::provider::Provider;
 use super::{Catalog, PriceTable, Route};
 use crate::clock::Timestamp;
@@ -27,10 +26,27 @@ impl Catalog {
     pub fn route(&self, name: &str, now: Timestamp) -> Option<Arc<Route>> {
         let (prefix, model) = name.split_once('/')?;
         let provider = self.provider(prefix)?;
-        let full = format!("{}/{model}", provider.name);
-        Some(Arc::new(match self.models.get(&full) {
-            Some(model) => self.route_of(model, now),
-            None => self.route_of(&Model::unlisted(&provider.name, model), now),
+        let known = self.known(&provider.name, model);
+        let model = known.unwrap_or_else(|| Model::unlisted(&provider.name, model));
+        Some(Arc::new(self.route_of(&model, now)))
+    }
+
+    /// The flex or batch route of `provider/model`, at the prices of that lane; `None` where the model
+    /// has none there.
+    pub fn route_on(&self, name: &str, lane: &str, now: Timestamp) -> Option<Arc<Route>> {
+        if lane == "realtime" {
+            return self.route(name, now);
+        }
+        let (prefix, model) = name.split_once('/')?;
+        let provider = self.provider(prefix)?;
+        let model = self.known(&provider.name, model)?;
+        let prices = model.on_lane(lane)?.clone().since(now);
+        let route = self.route_of(&model, now);
+        Some(Arc::new(Route {
+            name: format!("{} {lane}", route.name).into(),
+            lane: lane.into(),
+            prices: Some(prices),
+            ..route
         }))
     }
 
@@ -48,10 +64,10 @@ impl Catalog {
             model: model.name.clone(),
             lane: "realtime".into(),
             wires: wires(model, provider),
-            context: model.usable_context(),
+            context: model.context,
             max_output: model.max_output,
             features: model.features,
-            prices: prices(model, provider),
+            prices: prices(model, provider).map(|table| table.since(now)),
             hours: provider.hours.clone(),
             limits: model.limits,
             account_limits: provider.limits,
@@ -62,12 +78,7 @@ impl Catalog {
 
 /// Realtime prices: stated, or nothing at all where the provider is declared free.
 pub(super) fn prices(model: &Model, provider: &Provider) -> Option<PriceTable> {
-    let free = || PriceTable {
-        id: format!("{} free", model.full_name()).into(),
-        base_window: pricing::FLAT.into(),
-        base: Price::default(),
-        windows: Vec::new(),
-    };
+    let free = || PriceTable::flat(format!("{} free", model.full_name()), Price::default());
     model.prices.clone().or_else(|| provider.free.then(free))
 }
 
@@ -125,7 +136,7 @@ mod tests {
     #[test]
     fn an_unknown_price_is_none_and_a_local_model_is_free() {
         let catalog = with_keys(&["openai", "openrouter"]);
-        for name in ["openai/gpt-unheard-of", "openrouter/openai/gpt-5-mini", "sim/other"] {
+        for name in ["openai/gpt-unheard-of", "openrouter/openai/gpt-5-maxi", "sim/other"] {
             assert_eq!(catalog.route(name, now()).unwrap().prices, None, "{name}");
         }
         let local = catalog.route("vllm/my-model", now()).unwrap();
@@ -134,11 +145,43 @@ mod tests {
     }
 
     #[test]
-    fn routes_take_prompts_only_up_to_where_the_price_would_change() {
+    fn long_prompts_are_taken_at_their_own_price() {
         let catalog = with_keys(&["openai"]);
-        assert_eq!(catalog.models["openai/gpt-5.5"].context, Some(1_050_000));
-        assert_eq!(catalog.route("openai/gpt-5.5", now()).unwrap().context, Some(272_000));
-        assert_eq!(catalog.route("openai/gpt-5-mini", now()).unwrap().context, Some(400_000));
+        let route = catalog.route("openai/gpt-5.5", now()).unwrap();
+        assert_eq!(route.context, Some(1_050_000));
+        let rate = route.prices.as_ref().unwrap().rate_at(now());
+        assert_eq!((rate.for_prompt(272_000).input, rate.for_prompt(272_001).input), (5_000_000, 10_000_000));
+        assert_eq!(rate.for_prompt(272_001).output, 45_000_000);
+    }
+
+    #[test]
+    fn a_lane_is_a_route_of_its_own_on_the_same_account() {
+        let catalog = with_keys(&["openai"]);
+        let batch = catalog.route_on("openai/gpt-5-mini", "batch", now()).unwrap();
+        assert_eq!((&*batch.name, &*batch.lane), ("openai/gpt-5-mini batch", "batch"));
+        assert_eq!((&*batch.account, &*batch.model), ("openai", "gpt-5-mini"));
+        assert_eq!(batch.prices.as_ref().unwrap().base.input, 125_000);
+        assert!(catalog.route_on("openai/gpt-4o-mini", "flex", now()).is_none());
+        assert!(catalog.route_on("openai/gpt-unheard-of", "batch", now()).is_none());
+        let realtime = catalog.route_on("openai/gpt-5-mini", "realtime", now()).unwrap();
+        assert_eq!(&*realtime.name, "openai/gpt-5-mini");
+    }
+
+    #[test]
+    fn another_name_of_a_model_has_its_price_and_is_sent_as_written() {
+        let catalog = with_keys(&["openai", "deepseek", "anthropic"]);
+        for (name, model, input) in [
+            ("openai/gpt-5-mini-2025-08-07", "gpt-5-mini-2025-08-07", 250_000),
+            ("deepseek/deepseek-v4-flash", "deepseek-v4-flash", 150_000),
+            ("anthropic/claude-haiku-4-5-20251001", "claude-haiku-4-5-20251001", 1_000_000),
+        ] {
+            let route = catalog.route(name, now()).unwrap();
+            assert_eq!((&*route.name, &*route.model), (name, model));
+            assert_eq!(route.prices.as_ref().unwrap().at(now()).1.input, input, "{name}");
+        }
+        for name in ["openai/gpt-5-mini-2", "openai/gpt-5-mini-2025-13-45", "openai/gpt-5-minimal"] {
+            assert_eq!(catalog.route(name, now()).unwrap().prices, None, "{name}");
+        }
     }
 
     #[test]

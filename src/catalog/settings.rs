@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use super::calendar::Calendar;
 use super::endpoint::{Auth, Header};
 use super::model::Model;
-use super::pricing::{self, PriceError, PriceText, WindowText};
+use super::pricing::{self, LaneText, PriceError, PriceText, WindowText};
 use super::provider::{Family, Key, Provider};
 use super::{Catalog, Limits, PriceTable};
 use crate::job::{Needs, Wire};
@@ -63,6 +63,10 @@ pub struct ModelSettings {
     pub price: Option<PriceText>,
     /// Hours with a price of their own.
     pub windows: Option<Vec<WindowText>>,
+    /// Price in a provider batch.
+    pub batch: Option<LaneText>,
+    /// Price on the flex lane.
+    pub flex: Option<LaneText>,
     /// Whether it costs nothing.
     pub free: Option<bool>,
     /// Tokens of prompt and answer together.
@@ -103,9 +107,7 @@ impl Catalog {
         let mut errors = Vec::new();
         for (name, set) in &settings.models {
             match self.with_model(name, set) {
-                Ok(model) => {
-                    self.models.insert(model.full_name(), model);
-                }
+                Ok(model) => self.add(model),
                 Err(error) => errors.push((name.clone(), error)),
             }
         }
@@ -120,8 +122,7 @@ impl Catalog {
         }
         let provider =
             self.provider(prefix).ok_or_else(|| SettingError::UnknownProvider(prefix.to_owned()))?;
-        let known = self.models.get(&format!("{}/{name}", provider.name));
-        let base = known.cloned().unwrap_or_else(|| Model::unlisted(&provider.name, name));
+        let base = self.known(&provider.name, name).unwrap_or_else(|| Model::unlisted(&provider.name, name));
         set.applied(base)
     }
 }
@@ -152,8 +153,14 @@ impl ModelSettings {
         if self.price.is_some() || self.windows.is_some() || self.free.is_some() {
             model.source = Some("config".to_owned());
             model.as_of = None;
-            // A price the user states holds for every length of prompt.
-            model.dearer_above = None;
+        }
+        for (text, lane, name) in
+            [(&self.batch, &mut model.batch, "batch"), (&self.flex, &mut model.flex, "flex")]
+        {
+            if let Some(text) = text {
+                let id = format!("{}/{} {name} config", model.provider, model.name);
+                *lane = Some(pricing::lane(id.into(), model.prices.as_ref(), text)?);
+            }
         }
         model.context = self.context.or(model.context);
         model.max_output = self.max_output.or(model.max_output);
@@ -171,11 +178,14 @@ impl ModelSettings {
         let table = match (&self.price, &self.windows) {
             (Some(price), windows) => {
                 let windows = windows.as_deref().unwrap_or_default();
-                pricing::table(id.into(), price.price()?, price.window.as_deref(), windows)?
+                pricing::table(id.into(), price, windows)?
             }
-            (None, _) if self.free == Some(true) => pricing::table(id.into(), Price::default(), None, &[])?,
+            (None, _) if self.free == Some(true) => PriceTable::flat(id, Price::default()),
             (None, Some(windows)) => match known {
-                Some(table) => pricing::table(id.into(), table.base, named, windows)?,
+                Some(table) => {
+                    let table = PriceTable { id: id.into(), ..table.clone() };
+                    pricing::with_windows(table, named, windows)?
+                }
                 None => return Err(PriceError::NoBase(first_name(windows)).into()),
             },
             (None, None) => return Ok(known.cloned()),

@@ -43,6 +43,7 @@ pub mod man;
 pub mod models;
 pub mod notice;
 pub mod plan;
+pub mod prices;
 pub mod providers;
 pub mod queue;
 pub mod report;
@@ -166,7 +167,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Providers(args) => providers::run(args, &context),
         Verb::Models(args) => models::run(args, &context),
         Verb::Windows(args) => windows::run(args, &context),
-        Verb::Prices(args) => models::prices(args, &context),
+        Verb::Prices(args) => prices::run(args, &context),
         Verb::Completions(args) => completions::run(args, &context),
         Verb::Man(args) => man::run(args, &context),
         Verb::Init(args) => init::run(args, &context),

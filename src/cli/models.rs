@@ -2,7 +2,7 @@
 //!
 //! All of it is known here; nobody is asked.
 
-use super::args::{CatalogArgs, PricesArgs, PricesVerb};
+use super::args::CatalogArgs;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
@@ -31,8 +31,7 @@ pub fn run(args: &CatalogArgs, context: &Context) -> Result<Exit, CliError> {
 }
 
 /// `overnight prices show`.
-pub fn prices(args: &PricesArgs, context: &Context) -> Result<Exit, CliError> {
-    let PricesVerb::Show(args) = &args.verb;
+pub fn prices(args: &CatalogArgs, context: &Context) -> Result<Exit, CliError> {
     let (catalog, now) = (&context.config()?.catalog, context.setting().now);
     let names = chosen(args, catalog, context)?;
     let shown = PriceListShown::of(catalog, names.iter().map(String::as_str), now);

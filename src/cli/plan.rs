@@ -178,6 +178,8 @@ struct Sums {
     items: u64,
     input: u64,
     most_input: u64,
+    /// Of the longest request.
+    longest: u64,
     /// Expected, where a limit of the request is no lower.
     output: u64,
     /// Allowed by requests that say so.
@@ -193,6 +195,7 @@ impl Sums {
         self.items += 1;
         self.input += u64::from(item.input_tokens);
         self.most_input += item.most_input_tokens();
+        self.longest = self.longest.max(item.most_input_tokens());
         self.output += item.max_output.map_or(assumed, |most| u64::from(most).min(assumed));
         self.most_output += u64::from(item.max_output.unwrap_or(0));
         self.unlimited += if item.max_output.is_none() { choices } else { 0 };
@@ -202,6 +205,7 @@ impl Sums {
         self.items += other.items;
         self.input += other.input;
         self.most_input += other.most_input;
+        self.longest = self.longest.max(other.longest);
         self.output += other.output;
         self.most_output += other.most_output;
         self.unlimited += other.unlimited;
@@ -220,8 +224,9 @@ impl Sums {
     fn worst(&self, route: &Route) -> Option<f64> {
         let table = route.prices.as_ref()?;
         let unlimited = if self.unlimited > 0 { self.unlimited * route.max_output? } else { 0 };
-        let price = table.dearest();
-        Some(self.with_requests(price, price.worst_case(self.most_input, self.most_output + unlimited)))
+        let output = self.most_output + unlimited;
+        let cost = |price: &Price| self.with_requests(price, price.worst_case(self.most_input, output));
+        table.prices_up_to(self.longest).map(cost).reduce(f64::max)
     }
 
     /// Prices count one request; there are as many as items.

@@ -14,11 +14,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::Catalog;
+use crate::catalog::settings::Settings;
 
 mod budget;
 pub mod duration;
 pub mod find;
 mod hours;
+pub mod lists;
 mod models;
 mod problem;
 mod providers;
@@ -69,6 +71,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The bundled catalog with the user's providers, models and keys.
     pub catalog: Catalog,
+    /// Price lists that were fetched, in order of precedence.
+    pub lists: Vec<lists::List>,
     /// Every value and where it came from.
     pub settings: Vec<Setting>,
 }
@@ -109,8 +113,12 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
     root.finish(&mut log);
     variables::check(inputs.env, &tree, &mut log);
 
-    let settings = crate::catalog::settings::Settings { providers, models };
-    let (catalog, errors) = bundled.merge(&settings);
+    // The user's providers, then lists of prices for them, then what the user states of models.
+    let (catalog, _) = bundled.merge(&Settings { providers, ..Settings::default() });
+    let lists = lists::load(&state_dir, &catalog);
+    let imported = lists.iter().filter_map(|list| list.read.as_ref().ok());
+    let catalog = imported.fold(catalog, Catalog::with_imported);
+    let (catalog, errors) = catalog.merge(&Settings { models, ..Settings::default() });
     for (model, error) in errors {
         log.problem_at(&tree, &["models", &model], error.to_string());
     }
@@ -120,7 +128,17 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
         }
     }
     if log.problems.is_empty() {
-        Ok(Config { path, defaults, budget, daemon, results, state_dir, catalog, settings: log.settings })
+        Ok(Config {
+            path,
+            defaults,
+            budget,
+            daemon,
+            results,
+            state_dir,
+            catalog,
+            lists,
+            settings: log.settings,
+        })
     } else {
         Err(ConfigError::new(path, log.problems))
     }

@@ -6,7 +6,7 @@ use super::hours;
 use super::providers::{limits, wires};
 use super::reader::{self, Log, Parsed, Section};
 use super::source::Value;
-use crate::catalog::pricing::{PriceText, WindowText};
+use crate::catalog::pricing::{LaneText, PriceText, TierText, WindowText};
 use crate::catalog::settings::ModelSettings;
 use crate::catalog::words;
 use crate::job::Needs;
@@ -25,6 +25,8 @@ fn one(section: &mut Section<'_>, log: &mut Log) -> ModelSettings {
     let settings = ModelSettings {
         price: price(section, log),
         windows: windows(section, log),
+        batch: lane("batch", section, log),
+        flex: lane("flex", section, log),
         free: section.get("free", log, reader::boolean),
         context: section.get("context", log, reader::whole(1, TOKENS)),
         max_output: section.get("max_output", log, reader::whole(1, TOKENS)),
@@ -59,8 +61,11 @@ fn price_text(section: &mut Section<'_>, log: &mut Log) -> Option<PriceText> {
     let price = PriceText {
         cache_read: section.get("cache_read", log, per_million),
         cache_write: section.get("cache_write", log, per_million),
+        cache_write_1h: section.get("cache_write_1h", log, per_million),
+        reasoning: section.get("reasoning", log, per_million),
         request: section.get("request", log, per_request),
         window: section.get("window", log, reader::text),
+        tiers: tiers(section, log),
         input: input.unwrap_or_default(),
         output: output.unwrap_or_default(),
     };
@@ -70,6 +75,34 @@ fn price_text(section: &mut Section<'_>, log: &mut Log) -> Option<PriceText> {
         }
     }
     (log.problems.len() == before).then_some(price)
+}
+
+fn tiers(section: &mut Section<'_>, log: &mut Log) -> Vec<TierText> {
+    let mut tiers = Vec::new();
+    for mut inner in section.list("tiers", log).unwrap_or_default() {
+        let above = inner.get("above", log, reader::whole(1, TOKENS));
+        let only_above = inner.get("only_above", log, reader::boolean).unwrap_or_default();
+        let price = price(&mut inner, log);
+        if above.is_none() || price.is_none() {
+            inner.problem("", "a tier needs `above`, in tokens of prompt, and a `price`", log);
+        }
+        tiers.extend(above.zip(price).map(|(above, price)| TierText { above, only_above, price }));
+        inner.finish(log);
+    }
+    tiers
+}
+
+fn lane(key: &'static str, section: &mut Section<'_>, log: &mut Log) -> Option<LaneText> {
+    let mut inner = section.section_if(key, log)?;
+    let lane = LaneText {
+        multiply: inner.get("multiply", log, reader::decimal),
+        stacks: inner.get("stacks", log, reader::boolean).unwrap_or_default(),
+        caches: inner.get("caches", log, reader::boolean).unwrap_or(true),
+        price: price(&mut inner, log),
+        windows: windows(&mut inner, log).unwrap_or_default(),
+    };
+    inner.finish(log);
+    Some(lane)
 }
 
 fn windows(section: &mut Section<'_>, log: &mut Log) -> Option<Vec<WindowText>> {

@@ -351,7 +351,7 @@ fn ended_record(
         error,
         escalation,
         http_status: None,
-        route: facts(&route, priced, item.wire, ending.sent_at),
+        route: facts(&route, priced, &item, &ending),
         response_model: None,
         request_id: None,
         finish_reason: None,
@@ -432,17 +432,22 @@ fn tags(job: &Job, item: &Item) -> Vec<(String, String)> {
     tags.into_iter().collect()
 }
 
-fn facts(route: &Route, priced: &Route, wire: Wire, sent_at: Timestamp) -> RouteFacts {
-    let priced = priced.prices.as_ref().map(|table| (table.at(sent_at), &table.id));
+fn facts(route: &Route, priced: &Route, item: &Item, ending: &Ending) -> RouteFacts {
+    let usage = match &ending.outcome {
+        Outcome::Answer(answer) => answer.usage,
+        _ => None,
+    };
+    let prompt = usage.map_or(item.input_tokens.into(), |usage| usage.input);
+    let priced = priced.prices.as_ref().map(|table| (table.rate_at(ending.sent_at), &table.id));
     RouteFacts {
         provider: route.provider.clone(),
         model: route.model.clone(),
-        endpoint: endpoint(wire),
+        endpoint: endpoint(item.wire),
         lane: route.lane.clone(),
-        window: priced.map_or_else(|| "flat".into(), |((window, _), _)| window.clone()),
+        window: priced.map_or_else(|| "flat".into(), |(rate, _)| rate.window.clone()),
         price_id: priced.map_or_else(|| "unpriced".into(), |(_, id)| id.clone()),
-        input_price: priced.map(|((_, price), _)| price.input),
-        output_price: priced.map(|((_, price), _)| price.output),
+        input_price: priced.map(|(rate, _)| rate.for_prompt(prompt).input),
+        output_price: priced.map(|(rate, _)| rate.for_prompt(prompt).output),
     }
 }
 

@@ -3,10 +3,10 @@
 //! Pure.
 
 use crate::attempt::{Answer, CostBasis};
-use crate::catalog::Route;
+use crate::catalog::{PriceTable, Route};
 use crate::clock::Timestamp;
 use crate::job::Item;
-use crate::money::{Price, Usage, Usd};
+use crate::money::{Usage, Usd};
 use crate::plan::estimate::{Known, most_output};
 
 /// The bill of one attempt, as far as it is known.
@@ -40,18 +40,15 @@ pub fn longest_answer(route: &Route) -> Option<Usd> {
 
 fn at_most(route: &Route, input: u64, output: Option<u64>) -> Option<Usd> {
     let table = route.prices.as_ref()?;
-    if table.windows.is_empty() && table.base.is_free() {
+    if table.is_free() {
         return Some(Usd::ZERO);
     }
-    let output = output?;
-    let prices = table.windows.iter().map(|window| &window.price).chain([&table.base]);
-    prices.map(|price| price.worst_case(input, output)).max()
+    Some(table.worst_case(input, output?))
 }
 
 /// What an attempt probably costs at this hour; `None` where the price is unknown.
 pub fn expected(route: &Route, item: &Item, now: Timestamp, known: &Known<'_>) -> Option<Usd> {
-    let (_, price) = route.prices.as_ref()?.at(now);
-    Some(price.cost(&known.usage(route, item)))
+    Some(route.prices.as_ref()?.cost(&known.usage(route, item), now))
 }
 
 /// The bill of a complete answer, at the price of the hour it was sent in.
@@ -61,30 +58,31 @@ pub fn of_answer(route: &Route, item: &Item, answer: &Answer, sent_at: Timestamp
         let basis = if answer.reported_cost.is_some() { CostBasis::Reported } else { CostBasis::Unpriced };
         return Bill { cost, list_cost: cost, basis, at_risk: Usd::ZERO };
     };
-    let (_, price) = table.at(sent_at);
     let Some(usage) = answer.usage else {
         let output = (answer.text.len() as u64).div_ceil(4);
-        return estimated(route, item, price, &Usage { output, ..known.usage(route, item) });
+        return estimated(route, item, table, &Usage { output, ..known.usage(route, item) }, sent_at);
     };
     let (cost, basis) = match answer.reported_cost {
         Some(reported) => (reported, CostBasis::Reported),
-        None if price.is_free() => (Usd::ZERO, CostBasis::Free),
-        None => (price.cost(&usage), CostBasis::Computed),
+        None if table.at(sent_at).1.is_free() && table.cost(&usage, sent_at) == Usd::ZERO => {
+            (Usd::ZERO, CostBasis::Free)
+        }
+        None => (table.cost(&usage, sent_at), CostBasis::Computed),
     };
-    Bill { cost, list_cost: table.dearest().cost(&usage), basis, at_risk: Usd::ZERO }
+    Bill { cost, list_cost: table.list_cost(&usage, sent_at), basis, at_risk: Usd::ZERO }
 }
 
 /// The bill of a request whose outcome we will never know: a guess, with the worst case kept aside.
 pub fn of_unknown(route: &Route, item: &Item, sent_at: Timestamp, known: &Known<'_>) -> Bill {
     match &route.prices {
-        Some(table) => estimated(route, item, table.at(sent_at).1, &known.usage(route, item)),
+        Some(table) => estimated(route, item, table, &known.usage(route, item), sent_at),
         None => Bill { basis: CostBasis::Unpriced, ..Bill::NOTHING },
     }
 }
 
-fn estimated(route: &Route, item: &Item, price: &Price, usage: &Usage) -> Bill {
-    let cost = price.cost(usage);
-    let list_cost = route.prices.as_ref().map_or(cost, |table| table.dearest().cost(usage));
+fn estimated(route: &Route, item: &Item, table: &PriceTable, usage: &Usage, sent_at: Timestamp) -> Bill {
+    let cost = table.cost(usage, sent_at);
+    let list_cost = table.list_cost(usage, sent_at);
     let at_risk = worst_case(route, item).unwrap_or(cost).max(cost);
     let basis = if at_risk == Usd::ZERO { CostBasis::Free } else { CostBasis::Estimated };
     Bill { cost, list_cost, basis, at_risk }

@@ -38,12 +38,7 @@ pub(crate) fn route(name: &str, per_token: u64) -> Route {
         context: Some(10_000),
         max_output: Some(1_000),
         features: Some(Needs::default()),
-        prices: Some(PriceTable {
-            id: name.into(),
-            base_window: "flat".into(),
-            base: price(per_token),
-            windows: Vec::new(),
-        }),
+        prices: Some(PriceTable::flat(name, price(per_token))),
         hours: Calendar::always(),
         limits: Limits::default(),
         account_limits: Limits::default(),
@@ -60,8 +55,7 @@ pub(crate) fn hours(text: &str) -> Calendar {
 pub(crate) fn with_windows(mut route: Route, windows: &[(&str, u64)]) -> Route {
     let table = route.prices.as_mut().expect("made with a price");
     for &(text, per_token) in windows {
-        let window = PriceWindow { name: text.into(), hours: hours(text), price: price(per_token) };
-        table.windows.push(window);
+        table.windows.push(PriceWindow::new(text, hours(text), price(per_token)));
     }
     route
 }

@@ -6,11 +6,13 @@
 //!
 //! - [`openai`]: the mappings of the OpenAI family, which most of the field speaks.
 //! - [`translate`]: other request formats as chat completions.
+//! - [`conventions`]: how the other families count usage.
 //! - [`limits`]: rate-limit headers and `Retry-After`.
 //! - [`http`]: the shell that sends; [`client`]: the one HTTP client all providers share.
 //! - [`simulated`]: a provider that is all made up, with books of its own.
 
 pub mod client;
+pub mod conventions;
 pub mod http;
 pub mod limits;
 pub mod openai;

@@ -92,7 +92,7 @@ fn chat(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
     }
     out.push(b']');
     if let Some(usage) = &answer.usage {
-        let Usage { input, output, cache_read, cache_write, reasoning } = *usage;
+        let Usage { input, output, cache_read, cache_write, reasoning, .. } = *usage;
         put(out, format_args!(",\"usage\":{{\"prompt_tokens\":{input},\"completion_tokens\":{output}"));
         put(out, format_args!(",\"total_tokens\":{}", input + output));
         put(out, format_args!(",\"prompt_tokens_details\":{{\"cached_tokens\":{cache_read}"));
@@ -135,7 +135,7 @@ fn response(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
     }
     out.extend_from_slice(b"}]}]");
     if let Some(usage) = &answer.usage {
-        let Usage { input, output, cache_read, cache_write, reasoning } = *usage;
+        let Usage { input, output, cache_read, cache_write, reasoning, .. } = *usage;
         put(out, format_args!(",\"usage\":{{\"input_tokens\":{input},\"output_tokens\":{output}"));
         put(out, format_args!(",\"total_tokens\":{}", input + output));
         put(out, format_args!(",\"input_tokens_details\":{{\"cached_tokens\":{cache_read}"));

@@ -373,3 +373,80 @@ fn quiet_says_nothing_beside_the_data() {
     let Ran { code, stdout, stderr } = overnight.run("man pages -q");
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "", ""));
 }
+
+/// A price list on a loopback server that answers once, or with 304 to whoever has it already.
+fn list_server(body: &'static str) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/list.json", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let has_it = head.iter().any(|line| line.eq_ignore_ascii_case("if-none-match: \"one\""));
+            let answer = match has_it {
+                true => "HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n".to_owned(),
+                false => format!(
+                    "HTTP/1.1 200 OK\r\netag: \"one\"\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                ),
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+const OPENROUTER: &str = include_str!("../data/prices/openrouter.json");
+
+#[test]
+fn a_price_list_is_fetched_kept_and_held_against_what_is_in_use() {
+    let overnight = Overnight::new();
+    let nothing = overnight.run("prices diff");
+    assert_eq!(nothing.code, 9, "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("overnight prices update --from litellm"), "{}", nothing.stderr);
+
+    let url = list_server(OPENROUTER);
+    for (unchanged, state) in [(false, "new"), (true, "unchanged")] {
+        let ran = overnight.run(&format!("prices update --from openrouter --url {url} --json"));
+        assert_eq!(ran.code, 0, "{state}: {}", ran.stderr);
+        let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(
+            (&told["schema"], &told["unchanged"]),
+            (&"overnight.prices-update/1".into(), &unchanged.into())
+        );
+        assert_eq!((&told["models"], &told["problems"]), (&13.into(), &serde_json::json!([])));
+    }
+    // What is served there now has the price of its own list, hours and all.
+    let shown = overnight.run("prices show openrouter/deepseek/deepseek-v4-pro");
+    assert!(shown.stdout.contains("peak") && shown.stdout.contains("source: openrouter"), "{}", shown.stdout);
+
+    let litellm = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/prices/litellm.json");
+    let ran = overnight.run(&format!("prices update --from litellm --file {litellm} --as-of 2026-11-21"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("123 models"), "{}", ran.stdout);
+    let diff = overnight.run("prices diff --json");
+    let told: serde_json::Value = serde_json::from_str(&diff.stdout).unwrap();
+    assert_eq!(
+        (&told["schema"], told["lists"].as_array().map(Vec::len)),
+        (&"overnight.prices-diff/1".into(), Some(2))
+    );
+
+    let wrong = overnight.run(&format!("prices update --from openrouter --file {litellm}"));
+    assert_eq!(wrong.code, 4, "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("nothing was changed"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_model_in_use_without_a_price_fails_the_verification() {
+    let overnight = Overnight::new();
+    let well = overnight.run("prices verify openai/gpt-5.4-mini --json");
+    assert_eq!(well.code, 0, "{}", well.stderr);
+    let told: serde_json::Value = serde_json::from_str(&well.stdout).unwrap();
+    assert_eq!((&told["schema"], &told["ok"]), (&"overnight.prices-verify/1".into(), &true.into()));
+    assert_eq!(told["in_use"], serde_json::json!(["openai/gpt-5.4-mini"]));
+    let unpriced = overnight.run("prices verify openai/gpt-unheard-of");
+    assert_eq!(unpriced.code, 6, "{}", unpriced.stdout);
+    assert!(unpriced.stdout.contains("no price"), "{}", unpriced.stdout);
+}

@@ -16,6 +16,8 @@ mod canary;
 mod cli;
 /// Ten thousand items against a provider that keeps books of its own.
 mod counterpart;
+/// Costs against an exact model in another language.
+mod exact;
 /// DuckDB, Polars and pyarrow.
 mod judges;
 /// `kill -9`, fifty times.

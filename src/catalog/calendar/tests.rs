@@ -157,7 +157,8 @@ fn the_discounts_of_2025_differed_by_model() {
     let table = |base: PriceText| {
         let price = Some(text("0.135", "0.55"));
         let window = WindowText { name: "night".into(), hours: night.clone(), price, multiply: None };
-        pricing::table("t".into(), base.price().unwrap(), Some("day"), &[window]).unwrap()
+        let base = PriceText { window: Some("day".into()), ..base };
+        pricing::table("t".into(), &base, &[window]).unwrap()
     };
     let (chat, reasoner) = (table(text("0.27", "1.10")), table(text("0.55", "2.19")));
     for (now, window, chat_output, reasoner_output) in [

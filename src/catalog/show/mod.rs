@@ -57,8 +57,12 @@ pub struct ShownPrice {
     pub cache_read_usd_per_mtok: Option<f64>,
     /// Input tokens written to a cache.
     pub cache_write_usd_per_mtok: Option<f64>,
+    /// Input tokens written to a cache that keeps them for an hour, where that has a price of its own.
+    pub cache_write_1h_usd_per_mtok: Option<f64>,
     /// Output tokens.
     pub output_usd_per_mtok: f64,
+    /// Hidden reasoning, where it has a price of its own.
+    pub reasoning_usd_per_mtok: Option<f64>,
     /// Flat amount a request.
     pub request_usd: f64,
 }
@@ -71,7 +75,9 @@ impl From<&Price> for ShownPrice {
             input_usd_per_mtok: shown(price.input),
             cache_read_usd_per_mtok: price.cache_read.map(shown),
             cache_write_usd_per_mtok: price.cache_write.map(shown),
+            cache_write_1h_usd_per_mtok: price.cache_write_1h.map(shown),
             output_usd_per_mtok: shown(price.output),
+            reasoning_usd_per_mtok: price.reasoning.map(shown),
             request_usd: price.request.as_f64(),
         }
     }
@@ -150,7 +156,7 @@ fn tokens(count: Option<u64>) -> String {
 }
 
 /// Columns two spaces apart, without lines; `right` names the columns of numbers.
-fn columns(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
+pub(crate) fn columns(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header.iter().copied());
     table.add_rows(rows);

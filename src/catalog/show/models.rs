@@ -28,14 +28,18 @@ pub struct ModelRow {
     pub name: String,
     /// Tokens of prompt and answer together.
     pub context: Option<u64>,
-    /// Longer prompts are not sent, as they would cost more.
-    pub priced_up_to: Option<u64>,
     /// The most output tokens.
     pub max_output: Option<u64>,
     /// Formats it takes: `chat`, `responses`, `embeddings`.
     pub wires: Vec<&'static str>,
-    /// `tools`, `vision`, `json_schema`, `reasoning`; absent where unknown.
+    /// `tools`, `vision`, `json_schema`, `reasoning`, `embeddings`; absent where unknown.
     pub features: Option<Vec<&'static str>>,
+    /// Kinds of input it takes; empty where unknown.
+    pub modalities: Vec<String>,
+    /// The family of its tokenizer.
+    pub tokenizer: Option<String>,
+    /// Other names of it, at the same price.
+    pub aliases: Vec<String>,
     /// Realtime price now; absent where unknown, which is not free.
     pub price: Option<ShownPrice>,
     /// Name of the present price window.
@@ -83,15 +87,17 @@ fn row(catalog: &Catalog, model: &Model, now: Timestamp) -> ModelRow {
     ModelRow {
         name: model.full_name(),
         context: model.context,
-        priced_up_to: model.dearer_above,
         max_output: model.max_output,
         wires: route.wires.iter().map(|&wire| words::wire_name(wire)).collect(),
-        features: model.features.map(|_| features(model)),
+        features: (model.features.is_some() || model.embeds()).then(|| features(model)),
+        modalities: model.modalities.clone(),
+        tokenizer: model.tokenizer.clone(),
+        aliases: model.aliases.clone(),
         price: present.map(|(_, price, _)| price.into()),
         price_window: present.map(|(window, _, _)| window.to_owned()),
         price_until: present.and_then(|(_, _, until)| until),
-        batch: model.batch.as_ref().map(ShownPrice::from),
-        flex: model.flex.as_ref().map(ShownPrice::from),
+        batch: model.batch.as_ref().map(|table| table.at(now).1.into()),
+        flex: model.flex.as_ref().map(|table| table.at(now).1.into()),
         set: model.set.clone(),
         retires: model.retires.map(|day| day.to_string()),
         source,
@@ -104,7 +110,8 @@ fn row(catalog: &Catalog, model: &Model, now: Timestamp) -> ModelRow {
 fn features(model: &Model) -> Vec<&'static str> {
     let needs = model.features.unwrap_or_default();
     let has = [needs.tools, needs.vision, needs.json_schema, model.reasoning];
-    words::FEATURES.into_iter().zip(has).filter(|&(_, has)| has).map(|(word, _)| word).collect()
+    let embeds = model.embeds().then_some("embeddings");
+    words::FEATURES.into_iter().zip(has).filter(|&(_, has)| has).map(|(word, _)| word).chain(embeds).collect()
 }
 
 impl ModelsShown {

@@ -6,11 +6,12 @@ use chrono::TimeZone;
 use serde::Serialize;
 
 use super::{ShownPrice, clock, columns, price_now};
-use crate::catalog::model::Model;
+use crate::catalog::model::{LANES, Model};
 use crate::catalog::pricing::per_million;
-use crate::catalog::{Catalog, PriceTable, routes};
+use crate::catalog::tariff::TierScope;
+use crate::catalog::{Catalog, PriceTable, PriceTier, PriceWindow, routes};
 use crate::clock::Timestamp;
-use crate::money::Price;
+use crate::money::{Price, Usd};
 
 /// Prices of models, as `--json` prints them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,25 +50,30 @@ impl PriceListShown {
 pub struct PricesShown {
     /// `provider/model`.
     pub model: String,
-    /// Realtime windows, the base first, then the other lanes; empty where no price is known.
+    /// Realtime windows, the base first, then the other lanes, each followed by its prices of long
+    /// prompts; empty where no price is known.
     pub prices: Vec<LanePrice>,
-    /// Prompts above this are not sent, as they would cost more.
-    pub priced_up_to: Option<u64>,
     /// Where they are from.
     pub source: Option<String>,
     /// When they were read there.
     pub as_of: Option<String>,
+    /// The day the model is gone.
+    pub retires: Option<String>,
     /// What is not confirmed, or good to know.
     pub note: Option<String>,
 }
 
-/// A price on a lane in a window.
+/// A price on a lane, in a window, for a length of prompt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LanePrice {
     /// `realtime`, `flex` or `batch`.
     pub lane: &'static str,
     /// The window's name.
     pub window: String,
+    /// It holds for prompts of more tokens than this; absent for the price of short prompts.
+    pub prompt_above: Option<u64>,
+    /// Whether it then holds only for the input tokens above that, rather than for the whole request.
+    pub only_above: bool,
     /// The price.
     pub price: ShownPrice,
     /// Whether it holds now.
@@ -84,46 +90,47 @@ pub struct LanePrice {
 pub fn prices(catalog: &Catalog, full_name: &str, now: Timestamp) -> Option<PricesShown> {
     let (prefix, name) = full_name.split_once('/')?;
     let provider = catalog.provider(prefix)?;
-    let unlisted = Model::unlisted(&provider.name, name);
-    let model = catalog.model(&unlisted.full_name()).unwrap_or(&unlisted);
+    let model = catalog.known(&provider.name, name).unwrap_or_else(|| Model::unlisted(&provider.name, name));
     let mut rows = Vec::new();
-    if let Some(table) = routes::prices(model, provider) {
-        rows.extend(realtime(&table, now));
+    for lane in LANES {
+        let table = match lane {
+            "realtime" => routes::prices(&model, provider),
+            _ => model.on_lane(lane).cloned(),
+        };
+        rows.extend(table.iter().flat_map(|table| on_lane(lane, table, now)));
     }
-    let lanes = [("flex", model.flex), ("batch", model.batch)];
-    rows.extend(lanes.into_iter().filter_map(|(lane, price)| Some(flat(lane, price?))));
     Some(PricesShown {
         model: model.full_name(),
         prices: rows,
-        priced_up_to: model.dearer_above,
         source: model.source.clone(),
         as_of: model.as_of.clone(),
+        retires: model.retires.map(|day| day.to_string()),
         note: model.note.clone(),
     })
 }
 
-fn realtime(table: &PriceTable, now: Timestamp) -> Vec<LanePrice> {
+fn on_lane(lane: &'static str, table: &PriceTable, now: Timestamp) -> Vec<LanePrice> {
     let (present, _, until) = price_now(table, now);
-    let base = (&table.base_window, &table.base, until.filter(|&at| *table.at(at).0 == table.base_window));
-    let windows =
-        table.windows.iter().map(|window| (&window.name, &window.price, window.hours.next_change(now)));
-    let row = |(name, price, opens): (&std::sync::Arc<str>, &Price, Option<Timestamp>)| {
-        let holds = **name == *present;
-        LanePrice {
-            lane: "realtime",
-            window: name.to_string(),
-            price: price.into(),
+    let base = until.filter(|&at| *table.at(at).0 == table.base_window);
+    let opens = table.windows.iter().map(|window| window.hours.next_change(now));
+    let rates = [table.base_rate()].into_iter().chain(table.windows.iter().map(PriceWindow::rate));
+    let mut rows = Vec::new();
+    for (rate, opens) in rates.zip([base].into_iter().chain(opens)) {
+        let holds = **rate.window == *present;
+        let row = |tier: Option<&PriceTier>| LanePrice {
+            lane,
+            window: rate.window.to_string(),
+            prompt_above: tier.map(|tier| tier.above),
+            only_above: tier.is_some_and(|tier| tier.scope == TierScope::Above),
+            price: tier.map_or(rate.price, |tier| &tier.price).into(),
             now: holds,
             changes_at: if holds { until } else { opens },
-            exact: *price,
-        }
-    };
-    [base].into_iter().chain(windows).map(row).collect()
-}
-
-fn flat(lane: &'static str, price: Price) -> LanePrice {
-    let window = crate::catalog::pricing::FLAT.to_owned();
-    LanePrice { lane, window, price: (&price).into(), now: true, changes_at: None, exact: price }
+            exact: *tier.map_or(rate.price, |tier| &tier.price),
+        };
+        rows.push(row(None));
+        rows.extend(rate.tiers.iter().map(|tier| row(Some(tier))));
+    }
+    rows
 }
 
 impl PricesShown {
@@ -143,37 +150,56 @@ impl PricesShown {
         }
         let source = self.source.iter().map(|source| format!("source: {source}"));
         let as_of = self.as_of.iter().map(|day| format!("as of {day}"));
-        let limit =
-            self.priced_up_to.map(|limit| format!("for prompts up to {} tokens", super::tokens(Some(limit))));
-        let facts: Vec<String> = source.chain(as_of).chain(limit).chain(self.note.clone()).collect();
+        let retires = self.retires.iter().map(|day| format!("until {day}"));
+        let facts: Vec<String> = source.chain(as_of).chain(retires).chain(self.note.clone()).collect();
         if !facts.is_empty() {
             text.push_str(&format!("{}\n", facts.join(" · ")));
         }
         text
     }
 
+    /// Columns that say something of at least one row.
     fn table<Z: TimeZone>(&self, now: Timestamp, zone: &Z) -> String
     where
         Z::Offset: Display,
     {
-        let or_input = |price: Option<u64>| price.map_or("as input".to_owned(), per_million);
-        let rows = self.prices.iter().map(|row| {
-            vec![
-                row.lane.to_owned(),
-                row.window.clone(),
-                per_million(row.exact.input),
-                or_input(row.exact.cache_read),
-                or_input(row.exact.cache_write),
-                per_million(row.exact.output),
-                row.when(now, zone),
-            ]
-        });
-        let header = ["LANE", "WINDOW", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", ""];
-        columns(&header, rows.collect(), &[2, 3, 4, 5])
+        let or = |price: Option<u64>, as_what: &str| price.map_or(format!("as {as_what}"), per_million);
+        let any = |has: fn(&LanePrice) -> bool| self.prices.iter().any(has);
+        let texts = |cell: &dyn Fn(&LanePrice) -> String| self.prices.iter().map(cell).collect::<Vec<_>>();
+        let mut shown =
+            vec![("LANE", texts(&|row| row.lane.to_owned())), ("WINDOW", texts(&|row| row.window.clone()))];
+        if any(|row| row.prompt_above.is_some()) {
+            shown.push(("PROMPT", texts(&LanePrice::prompt)));
+        }
+        let first_number = shown.len();
+        shown.push(("INPUT", texts(&|row| per_million(row.exact.input))));
+        shown.push(("CACHE READ", texts(&|row| or(row.exact.cache_read, "input"))));
+        shown.push(("CACHE WRITE", texts(&|row| or(row.exact.cache_write, "input"))));
+        if any(|row| row.exact.cache_write_1h.is_some()) {
+            shown.push(("WRITE 1H", texts(&|row| or(row.exact.cache_write_1h, "write"))));
+        }
+        shown.push(("OUTPUT", texts(&|row| per_million(row.exact.output))));
+        if any(|row| row.exact.reasoning.is_some()) {
+            shown.push(("REASONING", texts(&|row| or(row.exact.reasoning, "output"))));
+        }
+        if any(|row| row.exact.request != Usd::ZERO) {
+            shown.push(("A REQUEST", texts(&|row| row.exact.request.to_exact())));
+        }
+        let last_number = shown.len();
+        shown.push(("", texts(&|row| row.when(now, zone))));
+        let (header, cells): (Vec<&str>, Vec<Vec<String>>) = shown.into_iter().unzip();
+        let rows = (0..self.prices.len()).map(|row| cells.iter().map(|column| column[row].clone()).collect());
+        columns(&header, rows.collect(), &(first_number..last_number).collect::<Vec<_>>())
     }
 }
 
 impl LanePrice {
+    /// `>272k`, with a `+` where it holds only for the tokens above.
+    fn prompt(&self) -> String {
+        let more = if self.only_above { "+" } else { "" };
+        self.prompt_above.map(|above| format!(">{}{more}", super::tokens(Some(above)))).unwrap_or_default()
+    }
+
     fn when<Z: TimeZone>(&self, now: Timestamp, zone: &Z) -> String
     where
         Z::Offset: Display,
@@ -208,11 +234,21 @@ mod tests {
         ");
         insta::assert_snapshot!(text("openai/gpt-5.6-luna"), @r"
         openai/gpt-5.6-luna USD per 1M tokens
-        LANE WINDOW INPUT CACHE READ CACHE WRITE OUTPUT
+        LANE WINDOW PROMPT INPUT CACHE READ CACHE WRITE OUTPUT
         realtime flat $0.20 $0.02 $0.25 $1.20
-        flex flat $0.10 as input as input $0.60
-        batch flat $0.10 as input as input $0.60
-        source: litellm-1.109.1 · as of 2026-11-21 · for prompts up to 272k tokens
+        realtime flat >272k $0.40 $0.04 $0.50 $1.80
+        flex flat $0.10 $0.01 $0.125 $0.60
+        flex flat >272k $0.20 $0.02 $0.25 $0.90
+        batch flat $0.10 $0.01 $0.125 $0.60
+        batch flat >272k $0.20 $0.02 $0.25 $0.90
+        source: litellm-1.109.1 · as of 2026-11-21
+        ");
+        insta::assert_snapshot!(text("anthropic/claude-haiku-4-5-20251001"), @r"
+        anthropic/claude-haiku-4-5-20251001 USD per 1M tokens
+        LANE WINDOW INPUT CACHE READ CACHE WRITE WRITE 1H OUTPUT
+        realtime flat $1.00 $0.10 $1.25 $2.00 $5.00
+        batch flat $0.50 $0.05 $0.625 $1.00 $2.50
+        source: litellm-1.109.1 · as of 2026-11-21
         ");
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{clock, columns, in_words, next_price_change};
 use crate::catalog::endpoint::Auth;
+use crate::catalog::model::Model;
 use crate::catalog::provider::{Key, Provider};
 use crate::catalog::{Catalog, Limits, PriceTable};
 use crate::clock::Timestamp;
@@ -91,7 +92,8 @@ pub fn providers(catalog: &Catalog, now: Timestamp) -> ProvidersShown {
 }
 
 fn row(catalog: &Catalog, provider: &Provider, now: Timestamp) -> ProviderRow {
-    let models = || catalog.models().filter(|model| model.provider == provider.name);
+    let here = |model: &&Model| model.provider == provider.name && !model.is_retired(now);
+    let models = || catalog.models().filter(here);
     let tables = models().filter_map(|model| model.prices.as_ref());
     let varying = tables.into_iter().find(|table| next_price_change(table, now).is_some());
     let next_at = varying.and_then(|table| next_price_change(table, now));
@@ -220,7 +222,7 @@ mod tests {
             line("deepseek"),
             "deepseek ready DEEPSEEK_API_KEY 2 models off-peak opens 10:00 UTC (in 1h48m) https://api.deepseek.com"
         );
-        assert_eq!(line("openai"), "openai no key - 14 models set OPENAI_API_KEY");
+        assert_eq!(line("openai"), "openai no key - 22 models set OPENAI_API_KEY");
         assert_eq!(line("ollama"), "ollama ready - any model 4 at a time http://127.0.0.1:11434/v1");
         assert!(line("anthropic").contains("prices only"));
         assert!(text.find("deepseek") < text.find("anthropic"));

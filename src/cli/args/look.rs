@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::value::{ErrorCodeParser, Tag, parse_span};
 use crate::attempt::{ErrorCode, ItemStatus};
+use crate::catalog::import::Source;
 use crate::ledger::Phase;
 use crate::money::Usd;
 use crate::report::by::Key;
@@ -283,6 +284,43 @@ pub struct PricesArgs {
 pub enum PricesVerb {
     /// The prices in force now, per million tokens
     Show(CatalogArgs),
+    /// Fetch a price list of others: models that are not in the bundled table get their price from it
+    Update(PricesUpdateArgs),
+    /// What the lists that were fetched state otherwise than the prices in use
+    Diff {
+        /// Only names that match: deepseek/*
+        #[arg(value_name = "PATTERN")]
+        pattern: Option<String>,
+    },
+    /// Hold all sources against each other: missing, contradicted and stale prices; exit code 6 where a
+    /// model in use has none, or one that a newer list contradicts
+    Verify {
+        /// Models to look at beside those of the default ladder and the config
+        #[arg(value_name = "MODEL")]
+        models: Vec<String>,
+    },
+}
+
+/// `overnight prices update`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PricesUpdateArgs {
+    /// Whose list: litellm, models-dev, openrouter
+    #[arg(long, value_name = "LIST", value_parser = parse_price_list, default_value = "litellm")]
+    pub from: Source,
+    /// Take it from this file
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub file: Option<PathBuf>,
+    /// Fetch it from this address rather than where it is published
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The day its prices are of; today where absent
+    #[arg(long, value_name = "DATE")]
+    pub as_of: Option<chrono::NaiveDate>,
+}
+
+fn parse_price_list(text: &str) -> Result<Source, String> {
+    let names = Source::ALL.map(Source::as_str).join(", ");
+    Source::parse(text).ok_or_else(|| format!("it is one of {names}"))
 }
 
 /// `overnight config`.

@@ -21,8 +21,8 @@ pub mod value;
 pub use job::{DaemonArgs, JobFlags, PlanArgs, QueueFlags, RetryArgs, RunArgs, SubmitArgs};
 pub use look::{
     CatalogArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DemoArgs, ExportFormat, GcArgs, InitArgs,
-    ItemsArgs, JobArg, ManArgs, PricesArgs, PricesVerb, ProvidersArgs, ProvidersVerb, ReportArgs,
-    ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs, WatchArgs, WindowsArgs,
+    ItemsArgs, JobArg, ManArgs, PricesArgs, PricesUpdateArgs, PricesVerb, ProvidersArgs, ProvidersVerb,
+    ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs, WatchArgs, WindowsArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -199,6 +199,11 @@ mod tests {
             "models",
             "windows",
             "prices show",
+            "prices update",
+            "prices update --from openrouter --file models.json --as-of 2026-11-21",
+            "prices update --from models-dev --url http://127.0.0.1:1/api.json",
+            "prices diff openai/*",
+            "prices verify gpt-5-mini",
             "config show",
             "config path",
             "config check",

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::{PriceTable, PriceWindow};
+use crate::money::Price;
 use crate::plan::testing::{NOTHING_KNOWN, at, hours, item, route, with_windows};
 
 fn answer(usage: Option<Usage>) -> Answer {
@@ -17,6 +18,7 @@ fn prices() -> impl Strategy<Value = Price> {
             cache_write,
             output,
             request: Usd::from_pico(request),
+            ..Price::default()
         },
     )
 }
@@ -32,9 +34,8 @@ proptest! {
         choices in 1u16..4,
     ) {
         let mut route = route("a/m", 1);
-        let window = PriceWindow { name: "peak".into(), hours: hours("09:00-17:00"), price: peak };
-        route.prices =
-            Some(PriceTable { id: "t".into(), base_window: "base".into(), base, windows: vec![window] });
+        let window = PriceWindow::new("peak", hours("09:00-17:00"), peak);
+        route.prices = Some(PriceTable { windows: vec![window], ..PriceTable::flat("t", base) });
         let mut item = item(0);
         item.max_output = asked;
         item.choices = choices;
@@ -47,7 +48,7 @@ proptest! {
             cache_read,
             cache_write: part(input - cache_read, shares.2),
             output: part(most_output, shares.3),
-            reasoning: 0,
+            ..Usage::default()
         };
         let sent_at = at(if peak_now { "12:00" } else { "20:00" });
         let most = worst_case(&route, &item).expect("price and output are known");

@@ -5,11 +5,13 @@
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
+use serde_json::value::RawValue;
 
 use crate::attempt::Outcome;
 use crate::catalog::endpoint::Quirks;
 use crate::clock::Timestamp;
 use crate::job::{Item, Wire};
+use crate::money::Usage;
 use crate::provider::translate;
 
 mod answer;
@@ -17,6 +19,11 @@ mod refusal;
 mod text;
 mod usage;
 mod words;
+
+/// The tokens of a `usage` object; `None` where they cannot be used.
+pub fn usage(raw: &RawValue) -> Option<Usage> {
+    usage::read(raw, false).usage
+}
 
 /// How much is kept of a body that is no answer.
 pub(crate) const MOST_KEPT: usize = 64 * 1024;

@@ -65,6 +65,7 @@ fn tokens(body: &Body<'_>, no_output: bool) -> Option<Usage> {
         cache_write: input_details.and_then(|details| details.cache_write_tokens.0).unwrap_or(0),
         output,
         reasoning,
+        cache_write_1h: 0,
     })
 }
 
@@ -168,7 +169,7 @@ mod tests {
     }
 
     fn usage(input: u64, cache_read: u64, cache_write: u64, output: u64, reasoning: u64) -> Option<Usage> {
-        Some(Usage { input, cache_read, cache_write, output, reasoning })
+        Some(Usage { input, cache_read, cache_write, output, reasoning, cache_write_1h: 0 })
     }
 
     #[test]

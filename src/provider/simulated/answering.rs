@@ -51,9 +51,9 @@ impl Simulated {
         let usage = Usage {
             input,
             cache_read: share(input, model.cached_share),
-            cache_write: 0,
             output,
             reasoning: share(output, model.reasoning_share),
+            ..Usage::default()
         };
         let name = Arc::clone(&self.models[usize::from(index)].name);
         let answer = Answer { content, choices: request.choices, finish, usage: Some(usage), model: name };

@@ -136,10 +136,9 @@ fn model(scenario: &Scenario, name: &str, step: usize, price: Price) -> Model {
 
 fn route(scenario: &Scenario, name: &str, price: Price) -> Route {
     let (account, model) = name.split_once('/').expect("provider/model");
-    let peak = scenario.peak.then(|| PriceWindow {
-        name: "peak".into(),
-        hours: Hours::parse("22:10-01:00").and_then(|hours| hours.calendar()).expect("hours of a day"),
-        price: at_peak(price),
+    let peak = scenario.peak.then(|| {
+        let hours = Hours::parse("22:10-01:00").and_then(|hours| hours.calendar()).expect("hours of a day");
+        PriceWindow::new("peak", hours, at_peak(price))
     });
     Route {
         name: name.into(),
@@ -151,12 +150,7 @@ fn route(scenario: &Scenario, name: &str, price: Price) -> Route {
         context: Some(128_000),
         max_output: Some(16_000),
         features: None,
-        prices: Some(PriceTable {
-            id: name.into(),
-            base_window: "flat".into(),
-            base: price,
-            windows: peak.into_iter().collect(),
-        }),
+        prices: Some(PriceTable { windows: peak.into_iter().collect(), ..PriceTable::flat(name, price) }),
         hours: Calendar::always(),
         limits: Limits { concurrency: Some(scenario.concurrency), rpm: scenario.rpm, ..Limits::default() },
         account_limits: Limits::default(),

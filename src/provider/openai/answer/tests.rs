@@ -89,7 +89,7 @@ fn a_response_is_read_whole() {
     assert_eq!(answer.finish_reason.as_deref(), Some("completed"));
     assert_eq!(
         answer.usage,
-        Some(Usage { input: 5, cache_read: 1, cache_write: 0, output: 4, reasoning: 2 })
+        Some(Usage { input: 5, cache_read: 1, output: 4, reasoning: 2, ..Usage::default() })
     );
     assert_eq!(answer.request_id.as_deref(), Some("resp_1"));
 }
