@@ -62,8 +62,7 @@ impl Engine {
             let full = of_job(&job.id, state, cap, worst_case);
             return Err(Short::Budget(Box::new(full)));
         }
-        let fits = self.ledger.globals.budgets.fits(worst_case, self.today.day(), tags);
-        fits.map_err(|full| Short::Budget(Box::new(full)))
+        self.ledger.globals.budgets.fits(worst_case, self.today.day(), tags).map_err(Short::Budget)
     }
 
     /// An attempt did not fit: its queue waits, and where the budget is used up a person hears of it.
