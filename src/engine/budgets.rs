@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::queue::Parked;
 use super::{Effect, Engine, Notice};
+use crate::clock::Timestamp;
 use crate::job::{Item, Job, JobId};
 use crate::ledger::{Alert, Full, JobLedger, Limits, Period, Reservation, Scope, Sums, Tags, Today};
 use crate::money::Usd;
@@ -107,7 +108,7 @@ impl Engine {
     }
 
     /// Where every budget stands now.
-    pub fn budgets(&mut self, now: crate::clock::Timestamp) -> Vec<BudgetView> {
+    pub fn budgets(&self, now: Timestamp) -> Vec<BudgetView> {
         let budgets = &self.ledger.globals.budgets;
         let mut today = self.today;
         today.turn(now);
