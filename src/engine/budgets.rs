@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::queue::Parked;
 use super::{Effect, Engine, Notice};
+use crate::clock::Timestamp;
 use crate::job::{Item, Job, JobId};
 use crate::ledger::{Alert, Full, JobLedger, Limits, Period, Reservation, Scope, Sums, Tags, Today};
 use crate::money::Usd;
@@ -62,8 +63,7 @@ impl Engine {
             let full = of_job(&job.id, state, cap, worst_case);
             return Err(Short::Budget(Box::new(full)));
         }
-        let fits = self.ledger.globals.budgets.fits(worst_case, self.today.day(), tags);
-        fits.map_err(|full| Short::Budget(Box::new(full)))
+        self.ledger.globals.budgets.fits(worst_case, self.today.day(), tags).map_err(Short::Budget)
     }
 
     /// An attempt did not fit: its queue waits, and where the budget is used up a person hears of it.
@@ -108,7 +108,7 @@ impl Engine {
     }
 
     /// Where every budget stands now.
-    pub fn budgets(&mut self, now: crate::clock::Timestamp) -> Vec<BudgetView> {
+    pub fn budgets(&self, now: Timestamp) -> Vec<BudgetView> {
         let budgets = &self.ledger.globals.budgets;
         let mut today = self.today;
         today.turn(now);

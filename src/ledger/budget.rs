@@ -190,7 +190,7 @@ impl Budgets {
 
     /// Whether another `amount` fits every budget it would touch today; else the fullest in time: the one
     /// that renews last. What costs nothing fits everywhere.
-    pub fn fits(&self, amount: Usd, day: Day, tags: &[Arc<str>]) -> Result<(), Full> {
+    pub fn fits(&self, amount: Usd, day: Day, tags: &[Arc<str>]) -> Result<(), Box<Full>> {
         if amount == Usd::ZERO {
             return Ok(());
         }
@@ -201,7 +201,7 @@ impl Budgets {
                 full = full.filter(|other: &Full| lasts(other) >= lasts(&this)).or(Some(this));
             }
         }
-        full.map_or(Ok(()), Err)
+        full.map_or(Ok(()), |full| Err(Box::new(full)))
     }
 
     /// The most that another attempt may cost; `None` where nothing limits it.

@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Job, JobId};
+use crate::job::{Item, Job, JobId};
+use crate::money::Usd;
 use crate::plan::estimate::Estimates;
 use crate::record::{Record, Seq, Snapshot, Started};
 
@@ -80,6 +81,18 @@ impl Ledger {
     /// All jobs, oldest name first.
     pub fn jobs(&self) -> impl Iterator<Item = (&Arc<Job>, &JobLedger)> {
         self.jobs.values().map(|(job, state)| (job, state))
+    }
+
+    /// The most that one more attempt of an item may cost, over every budget it touches: its own cap, its
+    /// job's, those of its tags and of the process. Reservations are taken off; `None` where nothing limits
+    /// it.
+    pub fn left(&self, job: &Job, item: &Item, day: Day, tags: &[Arc<str>]) -> Option<Usd> {
+        let state = self.jobs.get(&job.id).map(|(_, state)| state);
+        let of_job = state.and_then(|state| Some(state.cap(job)?.saturating_sub(state.committed())));
+        let own = item.options.as_ref().and_then(|options| options.max_cost);
+        let partial = state.and_then(|state| state.partial.get(&item.index));
+        let own = own.map(|cap| cap.saturating_sub(partial.map_or(Usd::ZERO, |partial| partial.committed)));
+        [own, of_job, self.globals.budgets.left(day, tags)].into_iter().flatten().min()
     }
 
     /// Adds one record up. Records of unknown jobs change nothing but the position.

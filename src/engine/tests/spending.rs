@@ -68,8 +68,34 @@ fn two_jobs_share_what_is_left_of_the_day() {
 }
 
 #[test]
+fn what_is_left_for_an_item_is_the_least_of_its_budgets() {
+    let usd = |pico| Some(Usd::from_pico(pico));
+    for (of_day, of_tag, cap, own, least) in [
+        (5, 9, 9, 9, 4),
+        (9, 5, 9, 9, 4),
+        (9, 9, 5, 9, 4),
+        // Its own cap knows nothing of what others have reserved.
+        (9, 9, 9, 3, 3),
+    ] {
+        let mut bench = bench(limits(day(of_day * one()), &[("team=search", day(of_tag * one()))]));
+        let order = tagged(order("job_1", 1, "a/m").capped(cap * one()), "search");
+        let job = order.job.clone();
+        bench.submit(order);
+        let options = ItemOptions { max_cost: usd(own * one()), ..ItemOptions::default() };
+        let another = crate::job::Item { options: Some(Box::new(options)), ..item(7) };
+        let ledger = bench.engine.ledger();
+        let today = crate::ledger::Day::of(bench.now, ledger.globals.budgets.limits().zone.0);
+        let left = ledger.left(&job, &another, today, &["team=search".into()]);
+        assert_eq!(left, usd(least * one()), "{of_day} {of_tag} {cap} {own}");
+    }
+    let free = Bench::new([route("a/m", 1)]);
+    let job = order("job_1", 1, "a/m").job;
+    assert_eq!(free.engine.ledger().left(&job, &item(0), Default::default(), &[]), None);
+}
+
+#[test]
 fn what_is_settled_below_its_worst_case_lets_others_go() {
-    let mut bench = bench(limits(day(2 * one()), &[]));
+    let mut bench = bench(limits(day(2 * one() + 10), &[]));
     let job = bench.submit(order("job_1", 3, "a/m"));
     assert_eq!(bench.out.len(), 2);
     bench.answer("good");

@@ -36,7 +36,7 @@ pub(super) enum Deed {
     Append(Record),
     Sync,
     Part(JobId, u32, FinalStates),
-    Checkpoint(Checkpoint),
+    Checkpoint(Box<Checkpoint>),
 }
 
 /// A store at work, and everything that was ever written down.
@@ -167,7 +167,7 @@ impl<R: Rig> Night<R> {
     pub(super) fn checkpoint(&mut self) {
         let checkpoint = self.take_checkpoint();
         self.rig.store().checkpoint(&checkpoint).unwrap();
-        self.script.push(Deed::Checkpoint(checkpoint));
+        self.script.push(Deed::Checkpoint(Box::new(checkpoint)));
         self.synced = self.log.len();
     }
 

@@ -170,7 +170,9 @@ impl Witness {
             assert!(world.night.rows.finished.contains(id), "I13: the manifest is written");
             audit::job(world, submission, state, &rows);
         }
-        assert!(world.night.now() < world.begins + A_DAY * 30, "I19: it took a month");
+        // Where a month's budget is waited for, nobody looks after a disk that stays full.
+        let days = if world.limits.is_some() { 100 } else { 30 };
+        assert!(world.night.now() < world.begins + A_DAY * days, "I19: it took {days} days");
         audit::provider(world);
         self.purse.end(world, cuts);
         if !self.forgot {

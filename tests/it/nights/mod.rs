@@ -157,14 +157,11 @@ fn misfortune(
     commands_left: &mut u32,
 ) -> Result<(), PowerCut> {
     world.submit_due(step)?;
+    let cut_at = world.night.cut_at.take();
+    witness.purse.hurry(world);
+    world.night.cut_at = cut_at.map(|at| at.max(world.night.writes + 1));
     world.night.step()?;
     witness.look(world);
-    if let Some(at) = world.night.cut_at.take() {
-        witness.purse.hurry(world);
-        world.night.cut_at = Some(at.max(world.night.writes + 1));
-    } else {
-        witness.purse.hurry(world);
-    }
     if *commands_left > 0 && chance.hit(f64::from(scenario.commands) * 0.01) {
         *commands_left -= 1;
         command(world, witness, chance)?;
@@ -185,6 +182,7 @@ fn all_is_well(world: &mut World, witness: &mut Witness) {
         witness.commanded(world, Some(&job));
         world.night.event(Event::Command(job, JobChange::Resumed)).expect("no cut is planned");
     }
+    witness.purse.hurry(world);
 }
 
 /// The disk fills up, or has room again.
