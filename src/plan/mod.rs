@@ -3,12 +3,21 @@
 //! [`route`] compares the routes of a step for one item; [`quota`] says how much may be sent;
 //! [`health`] remembers which accounts and routes answer; [`price`] turns tokens into money.
 //!
+//! What an attempt is worth: [`tally`] counts what checks said of each model, [`odds`] are the chances that
+//! follow from the counts, [`router`] weighs them against the cost, [`stop`] says when an item is given up,
+//! and [`shrunk`] learns means such as the length of an answer.
+//!
 //! Pure.
 
 pub mod health;
+pub mod odds;
 pub mod price;
 pub mod quota;
 pub mod route;
+pub mod router;
+pub mod shrunk;
+pub mod stop;
+pub mod tally;
 
 #[cfg(test)]
 pub(crate) mod testing;
