@@ -61,12 +61,9 @@ pub fn play(job: &Job<'_>, policy: &mut dyn Policy) -> Vec<Ended> {
             let answer = job.answer(position, model).expect("only models that can take it are chosen");
             ended[position].spend += answer.cost;
             ended[position].solved = answer.passed;
-            // An item sent at the old price that ends after the change still teaches the new one.
-            let learned = if repriced { answer.cost / job.factor(position, model) } else { answer.cost };
-            let learned = match &job.shift {
-                Some((_, factors)) if repriced => learned * factors[model],
-                _ => learned,
-            };
+            let now = if repriced { job.factor(job.items.len(), model) } else { 1.0 };
+            // An item that began at the old price still teaches the new one.
+            let learned = answer.cost / job.factor(position, model) * now;
             policy.observe(model, spent, answer.passed, learned);
             if !answer.passed {
                 waiting.push_back((position, spent.with(model as ModelIndex)));
