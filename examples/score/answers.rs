@@ -13,35 +13,35 @@ use flate2::bufread::MultiGzDecoder;
 
 /// One answer: whether the check passed it, and what it cost in dollars.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Answer {
-    pub passed: bool,
-    pub cost: f64,
+pub(super) struct Answer {
+    pub(super) passed: bool,
+    pub(super) cost: f64,
 }
 
 /// Items by models.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answers {
+pub(super) struct Answers {
     /// In alphabetical order.
-    pub models: Vec<String>,
+    pub(super) models: Vec<String>,
     /// By item, in the order of the file, then by model.
-    pub items: Vec<Vec<Option<Answer>>>,
+    pub(super) items: Vec<Vec<Option<Answer>>>,
     /// What a reader of the score should know of the file.
-    pub notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// Dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Price {
+pub(super) struct Price {
     input: f64,
     output: f64,
 }
 
 /// By model.
-pub type Prices = BTreeMap<String, Price>;
+pub(super) type Prices = BTreeMap<String, Price>;
 
 impl Answers {
     /// Reads answers; every model in them needs a price.
-    pub fn read(path: &Path, prices: &Prices) -> anyhow::Result<Answers> {
+    pub(super) fn read(path: &Path, prices: &Prices) -> anyhow::Result<Answers> {
         Self::parse(open(path)?, prices).with_context(|| format!("cannot use {}", path.display()))
     }
 
@@ -82,7 +82,8 @@ impl Answers {
     fn of(rows: Vec<BTreeMap<String, Answer>>, repeated: usize) -> Answers {
         let models: BTreeSet<&String> = rows.iter().flat_map(BTreeMap::keys).collect();
         let models: Vec<String> = models.into_iter().cloned().collect();
-        let row = |row: &BTreeMap<String, Answer>| models.iter().map(|model| row.get(model).copied()).collect();
+        let row =
+            |row: &BTreeMap<String, Answer>| models.iter().map(|model| row.get(model).copied()).collect();
         let items: Vec<Vec<Option<Answer>>> = rows.iter().map(row).collect();
         let missing = items.iter().flatten().filter(|answer| answer.is_none()).count();
         let mut notes = Vec::new();
@@ -97,14 +98,15 @@ impl Answers {
 }
 
 /// Reads prices: `model, usd_per_mtok_in, usd_per_mtok_out`.
-pub fn read_prices(path: &Path) -> anyhow::Result<Prices> {
+pub(super) fn read_prices(path: &Path) -> anyhow::Result<Prices> {
     let read = || -> anyhow::Result<Prices> {
         let mut table = Table::new(open(path)?)?;
         let columns = ["model", "usd_per_mtok_in", "usd_per_mtok_out"];
         let at = table.columns(&columns)?;
         let mut prices = Prices::new();
         while let Some(row) = table.next()? {
-            let price = Price { input: row.number(at[1], columns[1])?, output: row.number(at[2], columns[2])? };
+            let price =
+                Price { input: row.number(at[1], columns[1])?, output: row.number(at[2], columns[2])? };
             prices.insert(row.text(at[0]).to_owned(), price);
         }
         Ok(prices)
@@ -164,8 +166,9 @@ impl Row<'_> {
 
     fn number(&self, column: usize, name: &str) -> anyhow::Result<f64> {
         let text = self.text(column);
-        let number: f64 =
-            text.parse().with_context(|| format!("line {}: `{name}` is {text:?}, not a number", self.line))?;
+        let number: f64 = text
+            .parse()
+            .with_context(|| format!("line {}: `{name}` is {text:?}, not a number", self.line))?;
         ensure!(number.is_finite() && number >= 0.0, "line {}: `{name}` is {number}", self.line);
         Ok(number)
     }

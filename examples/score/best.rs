@@ -7,18 +7,18 @@
 use super::job::Job;
 
 /// Sets of more models than this are too many to look at.
-pub const MOST_MODELS: usize = 18;
+pub(super) const MOST_MODELS: usize = 18;
 
 /// The best fixed order, and what it comes to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fixed {
-    pub order: Vec<usize>,
-    pub net: f64,
+pub(super) struct Fixed {
+    pub(super) order: Vec<usize>,
+    pub(super) net: f64,
 }
 
 /// The order of the pool's models, cut off where it no longer pays, that has the lowest spend plus worth
 /// of what stays unsolved over the items of `positions`.
-pub fn best_fixed(job: &Job<'_>, positions: std::ops::Range<usize>) -> Fixed {
+pub(super) fn best_fixed(job: &Job<'_>, positions: std::ops::Range<usize>) -> Fixed {
     let n_models = job.pool.len();
     assert!(n_models <= MOST_MODELS, "the caller looks at the number of models first");
     let n_sets = 1usize << n_models;
@@ -67,7 +67,7 @@ fn add_supersets(values: &mut [f64], n_models: usize) {
 }
 
 /// What somebody pays who knows every answer beforehand: the cheapest that passes, if it is worth it.
-pub fn clairvoyant(job: &Job<'_>) -> f64 {
+pub(super) fn clairvoyant(job: &Job<'_>) -> f64 {
     let item = |position: usize| {
         let answers = (0..job.pool.len()).filter_map(|model| job.answer(position, model));
         answers.filter(|answer| answer.passed).map(|answer| answer.cost).fold(job.worth, f64::min)

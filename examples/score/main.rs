@@ -69,7 +69,9 @@ impl Args {
                     let seeds = words.next().context("--seeds needs a number")?;
                     args.seeds = Some(seeds.parse().context("--seeds needs a number")?);
                 }
-                flag if flag.starts_with('-') => bail!("unknown flag {flag}; there are --prices, --json, --seeds, --worlds"),
+                flag if flag.starts_with('-') => {
+                    bail!("unknown flag {flag}; there are --prices, --json, --seeds, --worlds")
+                }
                 file if args.file.is_none() => args.file = Some(file.into()),
                 more => bail!("one file at a time, and {more} is a second one"),
             }

@@ -10,7 +10,7 @@ use super::job::Job;
 use super::replay::Policy;
 
 /// The crate's own, learning from nothing.
-pub struct Router {
+pub(super) struct Router {
     names: Vec<String>,
     costs: Vec<Shrunk>,
     stop: StopPrice,
@@ -19,7 +19,7 @@ pub struct Router {
 }
 
 impl Router {
-    pub fn new(job: &Job<'_>) -> Router {
+    pub(super) fn new(job: &Job<'_>) -> Router {
         let names: Vec<String> = job.pool.iter().map(|&model| job.answers.models[model].clone()).collect();
         let tally = Tally::new(names.iter().map(|name| (name.as_str(), None)));
         let odds = Odds::estimate(&tally, job.items.len() as u64);
@@ -28,7 +28,7 @@ impl Router {
     }
 
     /// A further job of the class: starts with what this one learned.
-    pub fn carry_over(self, job: &Job<'_>) -> Router {
+    pub(super) fn carry_over(self, job: &Job<'_>) -> Router {
         let next = Router::new(job);
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let tally = self.tally.carry_over(names.into_iter().map(|name| (name, None)));
@@ -69,7 +69,7 @@ impl Policy for Router {
 }
 
 /// A fixed order with a fixed end.
-pub struct FixedOrder(pub Vec<usize>);
+pub(super) struct FixedOrder(pub(super) Vec<usize>);
 
 impl Policy for FixedOrder {
     fn choose(&mut self, spent: Spent, available: &[usize]) -> Option<usize> {
@@ -80,7 +80,7 @@ impl Policy for FixedOrder {
 }
 
 /// One upper bound per model, by depth or not: the simpler rules that ours has to beat.
-pub struct Simple {
+pub(super) struct Simple {
     by_depth: bool,
     costs: Vec<Shrunk>,
     worth: f64,
@@ -98,12 +98,12 @@ const PSEUDO_ATTEMPTS: f64 = 4.0;
 
 impl Simple {
     /// Every model's failures are its own.
-    pub fn pooled(job: &Job<'_>) -> Simple {
+    pub(super) fn pooled(job: &Job<'_>) -> Simple {
         Simple::new(job, false)
     }
 
     /// Ability times a discount for every number of failures before, the same for all models.
-    pub fn by_depth(job: &Job<'_>) -> Simple {
+    pub(super) fn by_depth(job: &Job<'_>) -> Simple {
         Simple::new(job, true)
     }
 
@@ -131,7 +131,8 @@ impl Simple {
         let mean = abilities.iter().sum::<f64>() / abilities.len() as f64;
         let mut discounts = [1.0; DEPTHS];
         for depth in 1..DEPTHS {
-            let (mut passes, mut expected) = (DISCOUNT_WEIGHT * DISCOUNTS[depth] * mean, DISCOUNT_WEIGHT * mean);
+            let (mut passes, mut expected) =
+                (DISCOUNT_WEIGHT * DISCOUNTS[depth] * mean, DISCOUNT_WEIGHT * mean);
             for (cells, ability) in self.cells.iter().zip(abilities) {
                 passes += cells[depth].passes;
                 expected += cells[depth].tries * ability;

@@ -12,7 +12,7 @@ use super::job::Job;
 const WAVE: usize = 16;
 
 /// Who decides.
-pub trait Policy {
+pub(super) trait Policy {
     /// The next model for an item that these have failed, of those that can take it; `None` gives up.
     fn choose(&mut self, spent: Spent, available: &[usize]) -> Option<usize>;
     /// The check judged an answer.
@@ -25,13 +25,13 @@ pub trait Policy {
 
 /// What one item came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Ended {
-    pub spend: f64,
-    pub solved: bool,
+pub(super) struct Ended {
+    pub(super) spend: f64,
+    pub(super) solved: bool,
 }
 
 /// Plays the whole job; what each item came to, in the order they were sent.
-pub fn play(job: &Job<'_>, policy: &mut dyn Policy) -> Vec<Ended> {
+pub(super) fn play(job: &Job<'_>, policy: &mut dyn Policy) -> Vec<Ended> {
     let mut ended = vec![Ended::default(); job.items.len()];
     let mut waiting: VecDeque<(usize, Spent)> = VecDeque::new();
     let mut begun = 0;
@@ -79,6 +79,6 @@ fn available(job: &Job<'_>, position: usize, spent: Spent) -> Vec<usize> {
 }
 
 /// Spend plus the worth of what stayed unsolved.
-pub fn net(ended: &[Ended], worth: f64) -> f64 {
+pub(super) fn net(ended: &[Ended], worth: f64) -> f64 {
     ended.iter().map(|item| item.spend + if item.solved { 0.0 } else { worth }).sum()
 }

@@ -13,7 +13,7 @@ use super::policies::{FixedOrder, Router, Simple};
 use super::replay::{Ended, Policy, net, play};
 
 /// A success is worth so many of the strongest model's.
-pub const WORTHS: [f64; 3] = [1.0, 3.0, 10.0];
+pub(super) const WORTHS: [f64; 3] = [1.0, 3.0, 10.0];
 /// Pools drawn for the exact order over all models.
 const FULL_SEEDS: u64 = 3;
 /// First guesses of costs are off by up to this.
@@ -23,7 +23,7 @@ const SHIFT: f64 = 4.0;
 const SMALL_JOB: usize = 50;
 
 /// Who is scored, ours first.
-pub const POLICIES: [(&str, Maker); 6] = [
+pub(super) const POLICIES: [(&str, Maker); 6] = [
     ("router", |job| Box::new(Router::new(job))),
     ("depth_discount", |job| Box::new(Simple::by_depth(job))),
     ("pooled_beta", |job| Box::new(Simple::pooled(job))),
@@ -39,40 +39,40 @@ type Maker = fn(&Job<'_>) -> Box<dyn Policy>;
 
 /// What was measured of one policy, a number for every pool and worth.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Score {
-    pub r_static: Vec<f64>,
-    pub r_oracle: Vec<f64>,
-    pub cost_per_success: Vec<f64>,
-    pub success_share: Vec<f64>,
+pub(super) struct Score {
+    pub(super) r_static: Vec<f64>,
+    pub(super) r_oracle: Vec<f64>,
+    pub(super) cost_per_success: Vec<f64>,
+    pub(super) success_share: Vec<f64>,
     /// Share of the spend on items that no model of the pool passes.
-    pub wasted_share: Vec<f64>,
+    pub(super) wasted_share: Vec<f64>,
     /// Jobs of fifty items against one best order for all of them.
-    pub small: Vec<f64>,
+    pub(super) small: Vec<f64>,
     /// The same against every job's own best order.
-    pub small_own: Vec<f64>,
-    pub after_shift: Vec<f64>,
-    pub all_models: Vec<f64>,
+    pub(super) small_own: Vec<f64>,
+    pub(super) after_shift: Vec<f64>,
+    pub(super) all_models: Vec<f64>,
 }
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Scores {
+pub(super) struct Scores {
     /// By the names of [`POLICIES`].
-    pub policies: BTreeMap<&'static str, Score>,
+    pub(super) policies: BTreeMap<&'static str, Score>,
     /// `R_static` of the router by worth.
-    pub by_worth: Vec<Vec<f64>>,
+    pub(super) by_worth: Vec<Vec<f64>>,
     /// Jobs of fifty items that start with what the job before learned.
-    pub small_warm: Vec<f64>,
+    pub(super) small_warm: Vec<f64>,
     /// What the best order for all jobs pays against every small job's own best: nobody can expect less.
-    pub small_own_floor: Vec<f64>,
+    pub(super) small_own_floor: Vec<f64>,
     /// After so many items: what the router has paid and what the best order has, in worths.
-    pub regret: BTreeMap<usize, (f64, f64)>,
-    pub notes: Vec<String>,
+    pub(super) regret: BTreeMap<usize, (f64, f64)>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Scores {
     /// Plays pools from this many seeds.
-    pub fn of(answers: &Answers, seeds: u64) -> Scores {
+    pub(super) fn of(answers: &Answers, seeds: u64) -> Scores {
         let mut scores = Scores { notes: answers.notes.clone(), ..Scores::default() };
         scores.by_worth = vec![Vec::new(); WORTHS.len()];
         for seed in 0..seeds {

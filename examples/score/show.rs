@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::score::{POLICIES, Score, Scores, WORTHS};
 
 /// Of nothing there is no mean.
-pub fn mean(values: &[f64]) -> Option<f64> {
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// The value that nine in ten do not exceed.
-pub fn p90(values: &[f64]) -> Option<f64> {
+pub(super) fn p90(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (sorted.len() as f64 * 0.9).ceil() as usize;
@@ -19,7 +19,7 @@ pub fn p90(values: &[f64]) -> Option<f64> {
 }
 
 /// One object: the router's figures on top, those of the others under `baselines`.
-pub fn as_json(scores: &Scores) -> Value {
+pub(super) fn as_json(scores: &Scores) -> Value {
     let [(ours, _), others @ ..] = POLICIES;
     let figures = |name: &str| figures(scores.policies.get(name).unwrap_or(&Score::default()));
     let mut top = figures(ours);
@@ -55,30 +55,43 @@ fn figures(score: &Score) -> Value {
 }
 
 /// A row a policy, and what else there is to say below.
-pub fn as_text(scores: &Scores) -> String {
+pub(super) fn as_text(scores: &Scores) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
-        "policy", "R static", "p90", "50 items", "own best", "shift", "all", "R oracle", "$/success", "solved",
+        "policy",
+        "R static",
+        "p90",
+        "50 items",
+        "own best",
+        "shift",
+        "all",
+        "R oracle",
+        "$/success",
+        "solved",
         "hopeless",
     ]);
     for (name, _) in POLICIES {
         let Some(score) = scores.policies.get(name) else { continue };
         let ratio = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
-        let percent = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{:.1}%", value * 100.0));
-        table.add_row([
-            name.replace('_', " "),
-            ratio(mean(&score.r_static)),
-            ratio(p90(&score.r_static)),
-            ratio(mean(&score.small)),
-            ratio(mean(&score.small_own)),
-            ratio(mean(&score.after_shift)),
-            ratio(mean(&score.all_models)),
-            ratio(mean(&score.r_oracle)),
-            mean(&score.cost_per_success).map_or("-".to_owned(), |cost| format!("{cost:.6}")),
-            percent(mean(&score.success_share)),
-            percent(mean(&score.wasted_share)),
-        ].map(Cell::new));
+        let percent =
+            |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{:.1}%", value * 100.0));
+        table.add_row(
+            [
+                name.replace('_', " "),
+                ratio(mean(&score.r_static)),
+                ratio(p90(&score.r_static)),
+                ratio(mean(&score.small)),
+                ratio(mean(&score.small_own)),
+                ratio(mean(&score.after_shift)),
+                ratio(mean(&score.all_models)),
+                ratio(mean(&score.r_oracle)),
+                mean(&score.cost_per_success).map_or("-".to_owned(), |cost| format!("{cost:.6}")),
+                percent(mean(&score.success_share)),
+                percent(mean(&score.wasted_share)),
+            ]
+            .map(Cell::new),
+        );
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -91,8 +104,8 @@ fn remarks(scores: &Scores) -> String {
     let by_worth = WORTHS.iter().zip(&scores.by_worth);
     let by_worth = by_worth.map(|(worth, values)| format!("{} at {worth} ×", figure(values)));
     let regret = scores.regret.iter().filter(|(_, (_, best))| *best > 0.0);
-    let regret = regret
-        .map(|(items, (paid, best))| format!("{:.1}% after {items}", 100.0 * (paid / best - 1.0)));
+    let regret =
+        regret.map(|(items, (paid, best))| format!("{:.1}% after {items}", 100.0 * (paid / best - 1.0)));
     let mut lines = vec![
         format!("router by worth of a success: {}", by_worth.collect::<Vec<_>>().join(", ")),
         format!("router above the best order: {}", regret.collect::<Vec<_>>().join(", ")),

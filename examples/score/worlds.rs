@@ -69,7 +69,7 @@ const WORLDS: [World; 18] = [
 ];
 
 /// One line a world: ours and the depth discount beside each other.
-pub fn show(seeds: u64) -> anyhow::Result<()> {
+pub(super) fn show(seeds: u64) -> anyhow::Result<()> {
     println!("{:28} {:>27}   {:>27}", "", POLICIES[0].0, POLICIES[1].0);
     let head = format!("{:>6} {:>6} {:>6} {:>6}", "mean", "p90", "50", "shift");
     println!("{:28} {head}   {head}", "R static");
@@ -100,11 +100,14 @@ impl World {
         assert!(self.models <= Tally::MAX_MODELS, "made to be played");
         let chance = &mut Chance::new(seed);
         let place = |model: usize| model as f64 / (self.models - 1).max(1) as f64;
-        let price: Vec<f64> = (0..self.models).map(|model| self.gap.powf(place(model)) * (0.15 * chance.normal()).exp()).collect();
+        let price: Vec<f64> = (0..self.models)
+            .map(|model| self.gap.powf(place(model)) * (0.15 * normal(chance)).exp())
+            .collect();
         let mut abilities = Vec::new();
         for model in 0..self.models {
             let expected = self.level + self.with_price * (place(model) - 0.5);
-            abilities.push((0..self.kinds).map(|_| expected + self.luck * chance.normal()).collect::<Vec<_>>());
+            abilities
+                .push((0..self.kinds).map(|_| expected + self.luck * normal(chance)).collect::<Vec<_>>());
         }
         if self.cheap_good {
             abilities[1] = abilities[self.models - 1].iter().map(|ability| ability + 0.3).collect();
@@ -114,20 +117,32 @@ impl World {
         Answers { models, items, notes: Vec::new() }
     }
 
-    fn item(&self, item: usize, prices: &[f64], abilities: &[Vec<f64>], chance: &mut Chance) -> Vec<Option<Answer>> {
+    fn item(
+        &self,
+        item: usize,
+        prices: &[f64],
+        abilities: &[Vec<f64>],
+        chance: &mut Chance,
+    ) -> Vec<Option<Answer>> {
         let kind = chance.below(self.kinds);
         let difficulty = match self.two_kinds_of_hard {
             true if item.is_multiple_of(3) => 6.0,
             true => -1.0,
-            false => self.spread * chance.normal(),
+            false => self.spread * normal(chance),
         };
-        let size = (0.4 * chance.normal()).exp();
+        let size = (0.4 * normal(chance)).exp();
         let answer = |(price, abilities): (&f64, &Vec<f64>)| {
             let able = 1.0 / (1.0 + (difficulty - abilities[kind]).exp());
             let passed = chance.share() < self.guessed + (1.0 - self.guessed) * able;
-            let length = size * (0.2 * chance.normal()).exp() * if passed { 1.0 } else { 1.2 };
+            let length = size * (0.2 * normal(chance)).exp() * if passed { 1.0 } else { 1.2 };
             Some(Answer { passed, cost: price * length })
         };
         prices.iter().zip(abilities).map(answer).collect()
     }
+}
+
+/// Standard normal.
+fn normal(chance: &mut Chance) -> f64 {
+    let radius = (-2.0 * (1.0 - chance.share()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * chance.share()).cos()
 }

@@ -66,12 +66,7 @@ pub enum NextAttempt {
 }
 
 /// Chooses among the candidates for an item that the models of `spent` have failed.
-pub fn next_attempt(
-    candidates: &[Candidate<'_>],
-    spent: Spent,
-    odds: &Odds,
-    stop: StopPrice,
-) -> NextAttempt {
+pub fn next_attempt(candidates: &[Candidate<'_>], spent: Spent, odds: &Odds, stop: StopPrice) -> NextAttempt {
     let options = choices(candidates, spent, odds);
     let steps = options.iter().map(|choice| choice.candidate.step);
     let mut step = steps.clone().min();
@@ -135,8 +130,11 @@ impl<'a> Choice<'a> {
     /// Free routes by their chance; others by cost, then health, then name.
     fn among_equals(&self, other: &Choice<'_>) -> Ordering {
         let (a, b) = (self.candidate, other.candidate);
-        let by_chance =
-            if a.cost == 0.0 && b.cost == 0.0 { other.chance.total_cmp(&self.chance) } else { Ordering::Equal };
+        let by_chance = if a.cost == 0.0 && b.cost == 0.0 {
+            other.chance.total_cmp(&self.chance)
+        } else {
+            Ordering::Equal
+        };
         by_chance
             .then(a.cost.total_cmp(&b.cost))
             .then(a.failing.total_cmp(&b.failing))

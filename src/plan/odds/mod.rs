@@ -7,7 +7,7 @@
 //! count meet as prior and evidence of a Beta distribution.
 //!
 //! Decisions use its upper bound, `mean + z·deviation`, so that what is little known is tried. How much that
-//! is worth depends on how many items are left to profit, so `z` rises from 0.25 to 1.25 with them.
+//! is worth depends on how many items are left to profit, so `z` rises from 0.5 to 1.5 with them.
 //!
 //! # Why not a discount by depth
 //!
@@ -145,12 +145,11 @@ impl Odds {
     }
 
     fn work_out(&self, spent: Spent) -> Vec<Chance> {
-        let beliefs: Vec<_> =
-            self.latents.iter().map(|(latent, _)| latent.difficulty_after(spent)).collect();
+        let beliefs: Vec<_> = self.latents.iter().map(|(latent, _)| latent.difficulty_after(spent)).collect();
         let guess = |model: usize| {
             let guesses = self.latents.iter().zip(&beliefs);
-            let guesses = guesses
-                .map(|((latent, weight), difficulty)| (latent.guess(model, difficulty), *weight));
+            let guesses =
+                guesses.map(|((latent, weight), difficulty)| (latent.guess(model, difficulty), *weight));
             mixed(&guesses.collect::<Vec<_>>())
         };
         let chance = |model: usize| {
@@ -173,9 +172,9 @@ impl Odds {
     }
 }
 
-/// `z`: 0.25 up to 10 items left, 0.75 at 100, 1.25 from 1,000.
+/// `z`: 0.5 up to 10 items left, 1 at 100, 1.5 from 1,000.
 fn boldness(items_left: u64) -> f64 {
-    0.75 + 0.5 * ((items_left as f64 + 1.0) / 100.0).log10().clamp(-1.0, 1.0)
+    1.0 + 0.5 * ((items_left as f64 + 1.0) / 100.0).log10().clamp(-1.0, 1.0)
 }
 
 /// Mean and variance of a mixture.

@@ -43,7 +43,10 @@ fn where_enough_was_counted_the_count_speaks_for_itself() {
 fn who_has_more_left_to_do_is_bolder() {
     let upper = [0, 100, 10_000].map(|left| Odds::estimate(&tally(), left).upper(0, Spent::NONE));
     assert!(upper[0] < upper[1] && upper[1] < upper[2] && upper[2] <= 1.0, "{upper:?}");
-    assert_eq!([9, 99, 999, 1 << 40].map(|left| (boldness(left) * 100.0).round()), [25.0, 75.0, 125.0, 125.0]);
+    assert_eq!(
+        [9, 99, 999, 1 << 40].map(|left| (boldness(left) * 100.0).round()),
+        [50.0, 100.0, 150.0, 150.0]
+    );
 }
 
 #[test]

@@ -167,9 +167,8 @@ impl World {
         let total = self.passes.len() as f64;
         let stop = self.worth * left / total;
         let models = (0..self.costs.len()).filter(|model| !before.contains(model));
-        let tries = models.map(|model| {
-            self.costs[model] * left / total + self.adaptive(&[before, &[model]].concat())
-        });
+        let tries = models
+            .map(|model| self.costs[model] * left / total + self.adaptive(&[before, &[model]].concat()));
         tries.fold(stop, f64::min)
     }
 }
