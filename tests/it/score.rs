@@ -57,11 +57,11 @@ fn job(answers: &Answers, worth: f64) -> Job<'_> {
     job
 }
 
-/// Models that cost these and pass these shares of a thousand items, independently.
-fn made_up(models: &[(f64, f64)]) -> Answers {
+/// Models that cost these and pass these shares of so many items, independently.
+fn made_up(items: usize, models: &[(f64, f64)]) -> Answers {
     let mut chance = chance::Chance::new(7);
     let mut answer = |&(cost, share): &(f64, f64)| Some(Answer { passed: chance.share() < share, cost });
-    let items = (0..1_000).map(|_| models.iter().map(&mut answer).collect()).collect();
+    let items = (0..items).map(|_| models.iter().map(&mut answer).collect()).collect();
     let models = (0..models.len()).map(|n| format!("m{n}")).collect();
     Answers { models, items, notes: Vec::new() }
 }
@@ -92,7 +92,7 @@ fn what_is_missing_is_said() {
 
 #[test]
 fn no_fixed_order_beats_the_best_and_nobody_beats_the_clairvoyant() {
-    let answers = made_up(&[(1.0, 0.4), (2.0, 0.5), (5.0, 0.8), (9.0, 0.85)]);
+    let answers = made_up(1_000, &[(1.0, 0.4), (2.0, 0.5), (5.0, 0.8), (9.0, 0.85)]);
     for worth in [0.5, 5.0, 20.0, 500.0] {
         let job = job(&answers, worth);
         let best = best_fixed(&job, 0..job.items.len());
@@ -117,10 +117,10 @@ fn where_there_is_nothing_to_learn_the_router_pays_what_the_best_pays() {
     for (models, worth) in
         [(&[(1.0, 0.9)][..], 10.0), (&[(1.0, 1.0), (50.0, 1.0)], 10.0), (&[(9.0, 0.5)], 2.0)]
     {
-        let answers = made_up(models);
+        let answers = made_up(200, models);
         let job = job(&answers, worth);
         let paid = net(&play(&job, &mut Router::new(&job)), worth);
-        assert!((paid / best_fixed(&job, 0..1_000).net - 1.0).abs() < 1e-12, "{models:?}");
+        assert!((paid / best_fixed(&job, 0..200).net - 1.0).abs() < 1e-12, "{models:?}");
     }
 }
 
@@ -150,7 +150,7 @@ fn a_score_repeats_and_has_every_figure() {
 #[test]
 fn more_models_than_can_be_searched_are_scored_by_pools() {
     let models: Vec<(f64, f64)> = (0..20).map(|n| (1.0 + f64::from(n), 0.4 + f64::from(n) / 40.0)).collect();
-    let scores = Scores::of(&made_up(&models), 1);
+    let scores = Scores::of(&made_up(100, &models), 1);
     assert!(scores.policies["router"].all_models.is_empty());
     assert!(scores.notes[0].starts_with("all 20 models at once: not scored"), "{:?}", scores.notes);
     assert_eq!(scores.policies["router"].r_static.len(), 3);

@@ -235,6 +235,27 @@ mod tests {
         assert!(chance(&latent, 1, Spent::NONE) < PRIOR, "a hard class is hard for others too");
     }
 
+    #[test]
+    fn the_slope_is_that_of_the_fit() {
+        let mut tally = Tally::new([("a", None), ("b", None), ("c", Some(0.9))]);
+        tally.set_cell(0, Spent::NONE, 50.0, 20.0);
+        tally.set_cell(1, Spent::NONE.with(0), 30.0, 9.0);
+        tally.set_cell(2, Spent::NONE.with(0).with(1), 21.0, 2.0);
+        let (spread, abilities) = (2.0, [0.3, -0.4, 1.1]);
+        let level = Level::new(&tally, spread);
+        let at = |abilities: &[f64]| Fitting::at(&tally, &level, spread, abilities);
+        let slope = at(&abilities).slope;
+        for model in 0..3 {
+            let fit = [1e-5, -1e-5].map(|off| {
+                let mut moved = abilities;
+                moved[model] += off;
+                at(&moved).latent.fit
+            });
+            let measured = (fit[0] - fit[1]) / 2e-5;
+            assert!((slope[model] - measured).abs() < 1e-3, "{model}: {} {measured}", slope[model]);
+        }
+    }
+
     proptest! {
         #[test]
         fn no_counts_break_it_and_failures_never_raise_a_chance(
