@@ -11,7 +11,8 @@
 //! 2. Two neighbours in an order stand right exactly when `cost ÷ P(passes | all before failed)` rises,
 //!    however their failures are correlated. Taking the smallest each time puts every pair of neighbours
 //!    right.
-//! 3. It never spends more than four times the best order, and in replays within 1% of it.
+//! 3. It never costs more than four times the best order, and in replays, with everything to learn, 1–3%
+//!    more.
 //!
 //! The chance is the upper bound of [`Odds`], so what is little known is tried where it would pay. A route
 //! that costs more than the best index so far is never explored: no chance could bring it to the front.

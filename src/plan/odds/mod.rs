@@ -24,10 +24,10 @@
 //! | answers of 13 models to grade-school maths: this | 1.022 | 1.056 | 1.023 |
 //! | the same: discount by depth | 1.023 | 1.057 | 1.019 |
 //!
-//! Also tried and left out: the exact optimum over subsets at the upper bounds (1.02–1.03 where the smallest
-//! index had 1.01: optimism adds up along an order); a prior that rises with the price (nothing gained);
-//! one fixed strength of sharing (1.016 for 1.008 on made-up sets); no exploration (1.04); and the fitted
-//! chance alone, without the counts (1.017 for 1.014).
+//! Also tried in a prototype on such sets, and left out: the exact optimum over subsets at the upper bounds
+//! (1.02–1.03 where the smallest index had 1.01: optimism adds up along an order); a prior that rises with
+//! the price (nothing gained); one fixed strength of sharing (1.016 for 1.008 on made-up sets); no
+//! exploration (1.04 for 1.02); and the fitted chance alone, without the counts (1.017 for 1.014).
 //!
 //! Odds are a pure function of counts and items left; they are made anew with every wave and not stored.
 //! Pure.
