@@ -31,7 +31,7 @@
 //! P  input      a line of any accepted format → Item                 (opening files: S)
 //! P  record     what is written down
 //! P  ledger     what the records add up to: the durable state
-//! P  plan       which route, whether now: price, quota, health
+//! P  plan       which route, whether now: price, quota, health, odds
 //! P  engine     the rules: events in, effects out
 //! P  view       what a person is shown of a job
 //! P  escape     other people's text, made safe to print

@@ -5,15 +5,24 @@
 //! how much longer an answer that was cut off may become; [`tokens`] counts by family, [`sample`] does so for
 //! a few items of a file; [`estimate`] learns from what providers report.
 //!
+//! What an attempt is worth: [`tally`] counts what checks said of each model, [`odds`] are the chances that
+//! follow from the counts, [`router`] weighs them against the cost, [`stop`] says when an item is given up,
+//! and [`shrunk`] learns means such as the length of an answer.
+//!
 //! Pure.
 
 pub mod estimate;
 pub mod health;
 pub mod limit;
+pub mod odds;
 pub mod price;
 pub mod quota;
 pub mod route;
+pub mod router;
 pub mod sample;
+pub mod shrunk;
+pub mod stop;
+pub mod tally;
 pub mod tokens;
 
 #[cfg(test)]

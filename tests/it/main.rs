@@ -30,6 +30,8 @@ mod reading;
 mod readme;
 /// A job file to work on.
 mod reviews;
+/// The routing score: its reading, its bounds, its figures.
+mod score;
 /// What more than one of the others needs.
 mod support;
 /// Bad keys, no credit, retired models, providers that are down.
