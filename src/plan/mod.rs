@@ -9,6 +9,7 @@ pub mod health;
 pub mod price;
 pub mod quota;
 pub mod route;
+pub mod schedule;
 
 #[cfg(test)]
 pub(crate) mod testing;
