@@ -24,6 +24,8 @@ pub(crate) struct Step {
 pub(crate) struct Route {
     /// (from, until, dollars an attempt); closed between.
     pub(crate) spans: Vec<(f64, f64, f64)>,
+    /// Dollars an attempt where no window says otherwise.
+    pub(crate) base: f64,
     /// Attempts an hour, on average.
     pub(crate) pace: f64,
     /// What the planner first takes `pace` for, over the truth.
@@ -46,9 +48,30 @@ pub(crate) struct BatchRoute {
     pub(crate) never: f64,
 }
 
+/// One line to look at an odd result with.
+impl std::fmt::Display for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} items, deadline {:.2}", self.items, self.deadline)?;
+        for step in &self.steps {
+            write!(f, " | pass {:.2}", step.pass)?;
+            for route in &step.routes {
+                let now = route.price(0.0).map_or(0.0, |price| price / route.base);
+                let next = route.spans.iter().find(|span| span.0 > 0.0);
+                let next = next.map_or((0.0, 0.0), |span| (span.0, span.2 / route.base));
+                write!(f, " [{:.0}/h ${:.1e} x{now:.2}, at {:.1} x{:.2}]", route.pace, route.base, next.0, next.1)?;
+            }
+            if let Some(batch) = &step.batch {
+                let BatchRoute { price, median, spread, never, .. } = batch;
+                write!(f, " batch ${price:.1e} {median:.2}h^{spread:.1} never {never:.2}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl BatchRoute {
     /// Hours until a part is done.
-    pub(crate) fn draw(&self, dice: &mut Dice) -> f64 {
+    pub(crate) fn delay(&self, dice: &mut Dice) -> f64 {
         let hours = self.median * (self.spread * dice.normal()).exp();
         if dice.chance(self.never) { f64::INFINITY } else { hours.max(0.02) }
     }
@@ -75,12 +98,17 @@ impl Instance {
         let items = dice.log_between(200.0, 20_000.0) as u64;
         let n_steps = dice.whole(1, 3);
         let horizon = 24.0 * 8.0;
+        let deadline = if dice.chance(0.15) { dice.between(0.75, 2.0) } else { dice.log_between(2.0, 36.0) };
+        // From a night that is nearly too short to one with ten times the hours it needs.
+        let slack = 1.2 - 1.8 * dice.unit().max(1e-9).ln();
+        let efforts: Vec<f64> = (0..n_steps).map(|_| dice.log_between(0.1, 1.0)).collect();
+        let effort: f64 = efforts.iter().sum();
         let mut steps = Vec::new();
         let mut cost = dice.log_between(2e-5, 2e-3);
         let mut reach = items as f64;
-        for _ in 0..n_steps {
+        for own in efforts {
             let pass = dice.between(0.3, 0.95);
-            let needed = dice.log_between(0.15, 4.0);
+            let needed = deadline / slack.min(12.0) * own / effort;
             let n_routes = if dice.chance(0.5) { 1 } else { dice.whole(2, 3) };
             let shares: Vec<f64> = (0..n_routes).map(|_| dice.between(0.2, 1.0)).collect();
             let all: f64 = shares.iter().sum();
@@ -88,15 +116,15 @@ impl Instance {
                 .iter()
                 .map(|share| Route::draw(&mut dice, cost, reach / needed * share / all, horizon))
                 .collect();
-            let batch = (with_batch && dice.chance(0.85)).then(|| BatchRoute::draw_route(&mut dice, cost));
+            let of = dice.whole(0, n_routes - 1) as usize;
+            let batch = (with_batch && dice.chance(0.85)).then(|| BatchRoute::draw(&mut dice, &routes[of]));
             steps.push(Step { pass, routes, batch });
             reach *= 1.0 - pass;
             cost *= dice.log_between(2.0, 12.0);
         }
-        let mut instance = Instance { items, deadline: horizon, steps, horizon };
-        let slack = 1.2 - 1.8 * dice.unit().max(1e-9).ln();
-        let fastest = instance.fastest();
-        instance.deadline = (fastest * slack.min(12.0) + 0.5).min(60.0).max(fastest * 1.2 + 0.5);
+        let mut instance = Instance { items, deadline, steps, horizon };
+        // Closed hours and bad weather can make it too short after all.
+        instance.deadline = deadline.max(instance.fastest() * 1.2 + 0.4);
         instance
     }
 
@@ -141,6 +169,7 @@ impl Route {
         };
         Route {
             spans: windows(dice, base, horizon),
+            base,
             pace: pace.max(1.0),
             misjudged: (0.25 * dice.normal()).exp().clamp(0.5, 1.8),
             mispriced: dice.between(0.8, 1.2),
@@ -190,7 +219,8 @@ fn windows(dice: &mut Dice, base: f64, horizon: f64) -> Vec<(f64, f64, f64)> {
 }
 
 impl BatchRoute {
-    fn draw_route(dice: &mut Dice, cost: f64) -> BatchRoute {
+    /// Batches of a route's model, at a discount on what it costs in most hours.
+    fn draw(dice: &mut Dice, of: &Route) -> BatchRoute {
         let discount = if dice.chance(0.85) { 0.5 } else { dice.between(0.5, 0.8) };
         let fate = dice.unit();
         let never = if fate < 0.5 {
@@ -203,8 +233,8 @@ impl BatchRoute {
             1.0
         };
         BatchRoute {
-            price: cost * dice.log_between(0.7, 1.6) * discount,
-            mispriced: dice.between(0.8, 1.2),
+            price: of.base * discount,
+            mispriced: of.mispriced,
             median: 0.17 * (0.8 * dice.normal()).exp(),
             spread: dice.between(0.8, 1.8),
             never,

@@ -107,7 +107,7 @@ fn suite(first: u64, seeds: u64, batches: bool, verbose: bool) -> Vec<Score> {
                         format!("{:.3}{missed}", outcome.spend / bound)
                     })
                     .collect();
-                eprintln!("{seed} {} finish {:.2}", ratios.join(" "), outcomes[0].finish);
+                eprintln!("{seed} {} finish {:.2} {}", ratios.join(" "), outcomes[0].finish, Instance::draw(seed, batches));
             }
             for (score, outcome) in scores.iter_mut().zip(outcomes) {
                 score.ratios.push(outcome.spend / bound);

@@ -50,8 +50,16 @@ struct StepState {
     noise: Vec<f64>,
     credit: Vec<f64>,
     allowed: Vec<u64>,
+    ordered: bool,
     parts: Vec<Part>,
     curve: DoneBy,
+}
+
+impl StepState {
+    /// Whether an order was used up while items wait.
+    fn is_used_up(&self) -> bool {
+        self.pending > 0 && self.ordered && self.allowed.iter().all(|&left| left == 0)
+    }
 }
 
 pub(crate) struct Night<'a> {
@@ -75,9 +83,17 @@ pub(crate) fn play(instance: &Instance, policy: Policy, seed: u64) -> Outcome {
         let problem = night.problem();
         let is_due = last
             .as_ref()
-            .is_none_or(|(before, plan)| replan::is_due(before, before.now, plan.replan_at, &problem));
+            .is_none_or(|(before, plan)| replan::is_due(before, before.now, plan.replan_at, &problem))
+            || night.steps.iter().any(StepState::is_used_up);
         if is_due {
             let plan = plan(&problem, &policy.rules);
+            if std::env::var_os("PLAN_TRACE").is_some() {
+                for (order, state) in plan.orders.iter().zip(&night.steps) {
+                    let out: u64 = state.parts.iter().map(|part| part.lines).sum();
+                    eprintln!("{:.2} p{} out{} {:?}", night.hours, state.pending, out, order);
+                }
+                eprintln!("   {:?}", plan.outlooks);
+            }
             night.obey(&plan);
             plans += 1;
             last = Some((problem, plan));
@@ -104,6 +120,7 @@ impl<'a> Night<'a> {
                 noise: (0..n).map(|_| dice.normal()).collect(),
                 credit: vec![0.0; n],
                 allowed: vec![0; n],
+                ordered: false,
                 parts: Vec::new(),
                 curve: DoneBy::default(),
             });
@@ -220,6 +237,7 @@ impl<'a> Night<'a> {
         for (k, order) in plan.orders.iter().enumerate() {
             let state = &mut self.steps[k];
             state.allowed.fill(0);
+            state.ordered = !order.send.is_empty();
             for send in &order.send {
                 state.allowed[send.way] = send.at_most;
             }
@@ -233,7 +251,7 @@ impl<'a> Night<'a> {
             state.pending -= lines;
             while lines > 0 {
                 let part = lines.min(submit.part);
-                let done_at = self.hours + batch.draw(&mut self.dice);
+                let done_at = self.hours + batch.delay(&mut self.dice);
                 state.parts.push(Part { lines: part, sent_at: self.hours, done_at, back_at: f64::INFINITY });
                 lines -= part;
             }

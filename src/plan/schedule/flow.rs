@@ -8,7 +8,7 @@
 //!
 //! Pure.
 
-use super::night::{Lined, Meters, Night, feed};
+use super::night::{Lined, Meters, Night, Step, feed};
 use super::{BATCH_COVER, Rules};
 
 /// What is taken for granted.
@@ -94,7 +94,9 @@ impl<'a> Flow<'a> {
         let works = &self.night.chains[chain].works;
         for &work in works {
             let due: f64 = self.due[work].iter().filter(|due| due.0 == slot).map(|due| due.1).sum();
-            self.pass_on(chain, work, slot, due, run);
+            let least = |pass: f64, way: &Lined<'_>| pass.min(self.pass_of(way));
+            let pass = self.night.steps[work].ways.iter().fold(1.0, least);
+            self.pass_on(chain, work, slot, (due, due * (1.0 - pass)), run);
         }
         // Once for what waited, and once more for each step its failures can still reach.
         for _ in 0..works.len() {
@@ -116,15 +118,8 @@ impl<'a> Flow<'a> {
             return;
         }
         let hours = night.slots.hours(slot);
-        let mut sent = 0.0;
-        let ways: Vec<(usize, &Lined<'_>)> = match self.view {
-            View::Likely => step.direct().collect(),
-            View::Careful => step.covers().collect(),
-        };
-        for (at, way) in ways {
-            if way.prices[slot].is_none() {
-                continue;
-            }
+        let (mut sent, mut failed) = (0.0, 0.0);
+        for (at, way) in self.open_ways(step, slot) {
             let weight = if self.view == View::Careful { way.caution } else { 1.0 };
             let mut count = self.waiting[work].min(self.meters.room(way, slot, 1.0, hours, weight));
             if let Some(limit) = limit {
@@ -136,26 +131,40 @@ impl<'a> Flow<'a> {
             self.meters.take(way, slot, count, weight);
             self.waiting[work] -= count;
             sent += count;
+            failed += count * (1.0 - self.pass_of(way));
             let used = way.meters.iter().filter(|meter| meter.1.is_finite());
             let used = used.map(|meter| 1.0 - self.meters.left(meter.0, slot) / hours).fold(0.0, f64::max);
             if count > 0.0 {
                 self.finish[chain] = self.finish[chain].max(night.slots.start(slot) + used * hours);
             }
         }
-        self.pass_on(chain, work, slot, sent, run);
+        self.pass_on(chain, work, slot, (sent, failed), run);
     }
 
-    fn pass_on(&mut self, chain: usize, work: usize, slot: usize, sent: f64, run: &mut Run) {
+    /// The ways of a step that are open in a slot, cheapest first.
+    fn open_ways(&self, step: &'a Step<'a>, slot: usize) -> Vec<(usize, &'a Lined<'a>)> {
+        let mut ways: Vec<(usize, &Lined<'_>)> = match self.view {
+            View::Likely => step.direct().collect(),
+            View::Careful => step.covers().collect(),
+        };
+        ways.retain(|(_, way)| way.prices[slot].is_some());
+        ways.sort_by(|a, b| a.1.prices[slot].partial_cmp(&b.1.prices[slot]).expect("prices are numbers"));
+        ways
+    }
+
+    fn pass_of(&self, way: &Lined<'_>) -> f64 {
+        if self.view == View::Careful { way.least_pass } else { way.pass }
+    }
+
+    fn pass_on(&mut self, chain: usize, work: usize, slot: usize, (sent, failed): (f64, f64), run: &mut Run) {
         if sent <= 0.0 {
             return;
         }
         let step = &self.night.steps[work];
-        let pass = if self.view == View::Careful { step.least_pass() } else { step.pass() };
         let mut ended = sent;
         if let Some((next, share)) = feed(self.night.problem, work) {
-            let fails = sent * (1.0 - pass) * share;
-            self.waiting[next] += fails;
-            ended -= fails;
+            self.waiting[next] += failed * share;
+            ended -= failed * share;
         }
         run.ended[chain] += ended;
         run.in_time[chain] += ended * self.night.slots.share_before(slot, step.deadline);

@@ -14,10 +14,17 @@ use super::slots::SLOT;
 pub(super) fn plan(night: &Night<'_>, works: &[usize], meters: &mut Meters) -> Vec<Planned> {
     let mut planned = Vec::new();
     for (at, &work) in works.iter().enumerate() {
+        let step = &night.steps[work];
         let until = latest_finish(night, &works[at..]);
         let mut open = offers(night, work, until);
-        open.sort_by(|a, b| by_cost(a, b));
-        fill(night, &open, night.steps[work].total, until, meters, &mut planned);
+        open.sort_by(by_cost);
+        let left = fill(night, &open, step.total, until, meters, &mut planned);
+        if left > 0.0 {
+            // Too late for the steps after it is still better than never.
+            let mut rest = offers(night, work, step.until);
+            rest.sort_by(|a, b| a.slot.cmp(&b.slot).then(by_cost(a, b)));
+            fill(night, &rest, left, step.until, meters, &mut planned);
+        }
     }
     planned
 }
@@ -27,6 +34,7 @@ fn by_cost(a: &Offer, b: &Offer) -> std::cmp::Ordering {
     a.cost.total_cmp(&b.cost).then(a.slot.cmp(&b.slot)).then(a.way.cmp(&b.way))
 }
 
+/// Buys up to `total` and returns what found no room.
 fn fill(
     night: &Night<'_>,
     open: &[Offer],
@@ -34,11 +42,11 @@ fn fill(
     until: f64,
     meters: &mut Meters,
     planned: &mut Vec<Planned>,
-) {
+) -> f64 {
     let mut left = total;
     for offer in open {
         if left < 1e-9 {
-            return;
+            return 0.0;
         }
         let way = &night.steps[offer.work].ways[offer.way];
         let share = night.slots.share_before(offer.slot, until);
@@ -50,6 +58,7 @@ fn fill(
             left -= count;
         }
     }
+    left
 }
 
 /// The latest finish of the first of these steps, in hours.

@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// What an item that finds no room costs, in units of the dearest offer.
 const NO_ROOM: f64 = 50.0;
 /// What an hour's wait costs, in units of the dearest offer: of equals, the earlier slot.
-const HOUR_LATER: f64 = 1e-5;
+const HOUR_LATER: f64 = 1e-6;
 
 /// Plans one chain into what its meters have left.
 pub(super) fn plan(night: &Night<'_>, works: &[usize], meters: &mut Meters) -> Option<Vec<Planned>> {

@@ -98,27 +98,25 @@ impl Step<'_> {
 
     /// Whether batches are its only way.
     pub(super) fn only_batches(&self) -> bool {
-        self.direct().next().is_none()
+        !self.ways.is_empty() && self.direct().next().is_none()
     }
 
-    /// The pass chance of its ways, taken together.
-    pub(super) fn pass(&self) -> f64 {
-        mean(self.ways.iter().map(|way| way.pass))
-    }
-
-    pub(super) fn least_pass(&self) -> f64 {
-        mean(self.ways.iter().map(|way| way.least_pass))
+    /// The pass chance of the way most of its items will take: the cheapest.
+    fn pass(&self) -> f64 {
+        let priced = self.ways.iter().filter_map(|way| Some((way.cheapest()?, way.pass)));
+        priced.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(1.0, |(_, pass)| pass)
     }
 }
 
 impl<'a> Night<'a> {
     /// Over slots that reach the last deadline, or `reach` hours where that is more.
     pub(super) fn new(problem: &'a Problem, rules: &'a Rules, reach: f64) -> Night<'a> {
+        let patience = patience(problem);
         let hours = |work: &Work| {
-            work.deadline.map_or(slots::NO_DEADLINE, |at| slots::hours_between(problem.now, at).max(0.0))
+            work.deadline.map_or(patience, |at| slots::hours_between(problem.now, at).max(0.0))
         };
         let last = problem.works.iter().map(hours).fold(0.0, f64::max);
-        let slots = Slots::new(problem, last.max(reach));
+        let slots = Slots::new(problem, last.max(reach), rules.end_margin(END_MARGIN));
         let mut numbers = BTreeMap::new();
         let mut steps: Vec<Step<'a>> = Vec::new();
         for work in &problem.works {
@@ -214,6 +212,18 @@ impl Meters {
     }
 }
 
+/// How far ahead work without a deadline is planned: a day, and room for all of it.
+fn patience(problem: &Problem) -> f64 {
+    let free = problem.works.iter().filter(|work| work.deadline.is_none());
+    let needed = free.map(|work| {
+        let items = work.pending + work.batches.iter().map(|batch| batch.lines).sum::<u64>();
+        let pace = |way: &Way| way.paces.iter().map(|pace| pace.per_hour).fold(f64::INFINITY, f64::min);
+        let pace: f64 = work.ways.iter().map(pace).filter(|pace| pace.is_finite()).sum();
+        if pace > 0.0 { items as f64 / pace } else { 0.0 }
+    });
+    slots::NO_DEADLINE + 2.0 * needed.sum::<f64>()
+}
+
 /// Where failed items of a work go, if it is a later work.
 pub(super) fn feed(problem: &Problem, work: usize) -> Option<(usize, f64)> {
     let feed = problem.works[work].feeds?;
@@ -268,9 +278,4 @@ fn chains(problem: &Problem, steps: &[Step<'_>]) -> Vec<Chain> {
     }
     ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
     ranked.into_iter().map(|(.., works)| Chain { works }).collect()
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, n) = values.fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
-    if n > 0.0 { sum / n } else { 1.0 }
 }

@@ -33,7 +33,7 @@ pub struct Work {
     pub in_flight: u64,
     /// Where items go whose answer fails.
     pub feeds: Option<Feed>,
-    /// When all must be done; a day from now where there is none.
+    /// When all must be done; where there is none, cheaper hours of the next day are waited for.
     pub deadline: Option<Timestamp>,
     /// Whether waiting for a cheaper hour is wanted.
     pub when: When,
@@ -116,10 +116,10 @@ pub struct Batch {
 }
 
 impl Way {
-    /// Whether its numbers can be planned with.
+    /// Whether its numbers can be planned with; a way that is not counts as closed.
     pub(super) fn is_sound(&self) -> bool {
         let priced = self.spans.iter().all(|span| span.cost.is_finite() && span.cost >= 0.0);
-        let paced = self.paces.iter().all(|pace| pace.per_hour >= 0.0);
+        let paced = self.paces.iter().all(|pace| pace.per_hour > 1e-6);
         priced && paced && self.pass.is_finite()
     }
 

@@ -12,6 +12,26 @@ const MOVED: f64 = 0.1;
 /// Plans are made at most so often.
 pub const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
+/// What an item does after refusals on a flex route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRefusal {
+    /// Ask again.
+    Again,
+    /// Wait for room: the next slot.
+    Wait,
+    /// Pay for realtime.
+    Realtime,
+}
+
+/// Flex has room or has not: after three refusals in a row an item waits, unless the guard is on.
+pub fn after_refusals(in_a_row: u32, guard: bool) -> AfterRefusal {
+    match (in_a_row, guard) {
+        (0..3, _) => AfterRefusal::Again,
+        (_, true) => AfterRefusal::Realtime,
+        (_, false) => AfterRefusal::Wait,
+    }
+}
+
 /// Whether a plan made at `made_at` for `before`, good until `replan_at`, has to be made again for `now`.
 /// That events such as an opened breaker or a price update happened shows in the ways and their spans.
 pub fn is_due(before: &Problem, made_at: Timestamp, replan_at: Timestamp, now: &Problem) -> bool {

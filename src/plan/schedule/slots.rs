@@ -1,6 +1,6 @@
 //! Time cut into slots inside which nothing changes: no price, no opening hour.
 //!
-//! Slots end on quarters of the hour and wherever a span begins or ends. Far ahead they grow with their
+//! Slots end on quarters of the hour, wherever a span begins or ends, and at deadlines and their margins. Far ahead they grow with their
 //! distance, by an eighth of it, so a week costs little more than a night. All times are hours from now.
 //!
 //! Pure.
@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 pub(super) const SLOT: f64 = 0.25;
 /// A slot is no longer than this share of its distance.
 const GROWTH: f64 = 0.125;
-/// How far a plan without a deadline looks.
+/// How far a plan without a deadline looks at least.
 pub(super) const NO_DEADLINE: f64 = 24.0;
 /// Edges of spans beyond are not cut at: prices repeat by the week.
 const LAST_EDGE: f64 = 8.0 * 24.0;
@@ -29,7 +29,7 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Slots up to `until` hours from now.
-    pub(super) fn new(problem: &Problem, until: f64) -> Slots {
+    pub(super) fn new(problem: &Problem, until: f64, end_margin: f64) -> Slots {
         let now = problem.now;
         let until = until.max(SLOT);
         let mut cuts = vec![0.0, until];
@@ -46,6 +46,9 @@ impl Slots {
         let spans = ways.flat_map(|way| &way.spans);
         let edges = spans.flat_map(|span| [span.from, span.until]).map(|edge| hours_between(now, edge));
         cuts.extend(edges.filter(|&edge| edge > 0.0 && edge < until.min(LAST_EDGE)));
+        let deadlines = problem.works.iter().filter_map(|work| work.deadline);
+        let ends = deadlines.map(|at| hours_between(now, at)).flat_map(|at| [at - end_margin, at]);
+        cuts.extend(ends.filter(|&end| end > 0.0 && end < until));
         cuts.sort_by(f64::total_cmp);
         cuts.dedup_by(|next, kept| *next - *kept < CLOSE);
         if cuts.len() == 1 {
