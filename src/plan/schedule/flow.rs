@@ -8,8 +8,12 @@
 //!
 //! Pure.
 
-use super::night::{Lined, Meters, Night, Step, feed};
+use super::night::{Lined, Meters, Night, feed};
 use super::{BATCH_COVER, Rules};
+
+/// With the margin: a pace that is only assumed may be wrong by a factor of two. A hundred attempts say
+/// how long answers are and take to a few percent.
+const DOUBT: f64 = 0.85;
 
 /// What is taken for granted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,7 +123,12 @@ impl<'a> Flow<'a> {
         }
         let hours = night.slots.hours(slot);
         let (mut sent, mut failed) = (0.0, 0.0);
-        for (at, way) in self.open_ways(step, slot) {
+        let with_flex = self.view == View::Likely || step.has_only_flex();
+        for &at in &step.open[slot] {
+            let way = &step.ways[at];
+            if way.is_batch() || way.is_flex() && !with_flex {
+                continue;
+            }
             let weight = if self.view == View::Careful { way.caution } else { 1.0 };
             let mut count = self.waiting[work].min(self.meters.room(way, slot, 1.0, hours, weight));
             if let Some(limit) = limit {
@@ -139,17 +148,6 @@ impl<'a> Flow<'a> {
             }
         }
         self.pass_on(chain, work, slot, (sent, failed), run);
-    }
-
-    /// The ways of a step that are open in a slot, cheapest first.
-    fn open_ways(&self, step: &'a Step<'a>, slot: usize) -> Vec<(usize, &'a Lined<'a>)> {
-        let mut ways: Vec<(usize, &Lined<'_>)> = match self.view {
-            View::Likely => step.direct().collect(),
-            View::Careful => step.covers().collect(),
-        };
-        ways.retain(|(_, way)| way.prices[slot].is_some());
-        ways.sort_by(|a, b| a.1.prices[slot].partial_cmp(&b.1.prices[slot]).expect("prices are numbers"));
-        ways
     }
 
     fn pass_of(&self, way: &Lined<'_>) -> f64 {
@@ -194,6 +192,6 @@ impl<'a> Flow<'a> {
 impl Rules {
     /// How many times slower than its pace a way may prove, by the attempts that pace was measured on.
     pub(super) fn caution(&self, attempts: u64) -> f64 {
-        if self.guard { self.margin + 0.5 / (1.0 + attempts as f64).sqrt() } else { 1.0 }
+        if self.guard { self.margin + DOUBT / (1.0 + attempts as f64).sqrt() } else { 1.0 }
     }
 }

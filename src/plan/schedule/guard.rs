@@ -13,30 +13,40 @@ use super::night::Night;
 /// Attempts in the current slot, by work and way.
 pub(super) type Attempts = Vec<Vec<f64>>;
 
-/// Halvings until the least share of everything that keeps the deadline is known.
+/// Halvings until the least share of everything that keeps the deadline is known: fewer where many chains
+/// are looked at.
 const HALVINGS: usize = 7;
+const FEW_HALVINGS: usize = 2;
+const MANY_CHAINS: usize = 8;
 
 /// Raises `attempts` until every chain keeps its deadline or goes flat out. Returns the works that were
 /// raised.
 pub(super) fn keep(night: &Night<'_>, attempts: &mut Attempts) -> Vec<bool> {
     let mut guarded = vec![false; night.steps.len()];
-    for chain in 0..night.chains.len() {
-        if is_in_time(night, chain, attempts) {
-            continue;
-        }
-        let all = flow::run(night, chain + 1, View::Likely, None).first;
-        let alone = raise_until_in_time(night, chain, chain, &all, attempts);
-        let first = if alone || chain == 0 { chain } else { 0 };
+    let mut all: Option<Attempts> = None;
+    let mut from = 0;
+    while let Some(chain) = first_late(night, from, attempts) {
+        let all = all.get_or_insert_with(|| flat_out(night));
+        let alone = raise_until_in_time(night, chain, chain, all, attempts);
         if !alone && chain > 0 {
-            raise_until_in_time(night, 0, chain, &all, attempts);
+            raise_until_in_time(night, 0, chain, all, attempts);
         }
+        let first = if alone { chain } else { 0 };
         for raised in &night.chains[first..=chain] {
             for &work in &raised.works {
                 guarded[work] = true;
             }
         }
+        from = chain + 1;
     }
     guarded
+}
+
+/// The first chain from `from` on that would miss its deadline. What chains do depends on those ahead of
+/// them only, so one run tells of all.
+fn first_late(night: &Night<'_>, from: usize, attempts: &Attempts) -> Option<usize> {
+    let run = flow::run(night, night.chains.len(), View::Careful, Some(attempts));
+    (from..night.chains.len()).find(|&chain| run.finish[chain].is_none_or(|finish| finish > until(night, chain)))
 }
 
 /// Everything of the chains that count, with nothing kept back.
@@ -45,10 +55,13 @@ pub(super) fn flat_out(night: &Night<'_>) -> Attempts {
 }
 
 fn is_in_time(night: &Night<'_>, chain: usize, attempts: &Attempts) -> bool {
-    let until = night.chains[chain].works.iter().map(|&work| night.steps[work].until);
-    let until = until.fold(f64::INFINITY, f64::min);
     let run = flow::run(night, chain + 1, View::Careful, Some(attempts));
-    run.finish[chain].is_some_and(|finish| finish <= until)
+    run.finish[chain].is_some_and(|finish| finish <= until(night, chain))
+}
+
+/// Hours until a chain is to be done.
+fn until(night: &Night<'_>, chain: usize) -> f64 {
+    night.chains[chain].works.iter().map(|&work| night.steps[work].until).fold(f64::INFINITY, f64::min)
 }
 
 /// Raises chains `from..=chain` by the least share of `all` that keeps the last one's deadline. Returns
@@ -75,7 +88,8 @@ fn raise_until_in_time(
         return false;
     }
     let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..HALVINGS {
+    let halvings = if night.chains.len() > MANY_CHAINS { FEW_HALVINGS } else { HALVINGS };
+    for _ in 0..halvings {
         let middle = (low + high) / 2.0;
         if is_in_time(night, chain, &raised(middle)) {
             high = middle;

@@ -8,6 +8,7 @@
 //!
 //! Pure, but for a limit of time that no program of allowed size comes near.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use microlp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem, Variable};
@@ -16,8 +17,6 @@ use super::Planned;
 use super::night::{Meters, Night, feed};
 use super::offers::{Offer, offers};
 
-/// Variables of the largest program that is tried.
-const MOST_OFFERS: usize = 1_500;
 /// A program that takes longer is given up.
 const LONGEST: Duration = Duration::from_secs(2);
 /// What an item that finds no room costs, in units of the dearest offer.
@@ -25,13 +24,21 @@ const NO_ROOM: f64 = 50.0;
 /// What an hour's wait costs, in units of the dearest offer: of equals, the earlier slot.
 const HOUR_LATER: f64 = 1e-6;
 
-/// Plans one chain into what its meters have left.
-pub(super) fn plan(night: &Night<'_>, works: &[usize], meters: &mut Meters) -> Option<Vec<Planned>> {
-    let all: Vec<Vec<Offer>> = works.iter().map(|&work| offers(night, work, night.steps[work].until)).collect();
+/// Plans one chain into what its meters have left, with at most `budget` offers; those used are taken
+/// from it.
+pub(super) fn plan(
+    night: &Night<'_>,
+    works: &[usize],
+    meters: &mut Meters,
+    budget: &mut usize,
+) -> Option<Vec<Planned>> {
+    let all: Vec<Vec<Offer>> =
+        works.iter().map(|&work| offers(night, work, night.steps[work].until)).collect();
     let n_offers: usize = all.iter().map(Vec::len).sum();
-    if n_offers == 0 || n_offers > MOST_OFFERS {
+    if n_offers == 0 || n_offers > *budget {
         return None;
     }
+    *budget -= n_offers;
     let planned = Program::new(night, works, all, meters).solve()?;
     for one in &planned {
         let way = &night.steps[one.offer.work].ways[one.offer.way];
@@ -52,17 +59,21 @@ impl Program {
         let mut problem = Problem::new(OptimizationDirection::Minimize);
         let unit = works.iter().map(|&work| night.steps[work].total).fold(0.0, f64::max).max(1.0) / 100.0;
         let dearest = offers.iter().flatten().map(|offer| offer.cost).fold(0.0, f64::max).max(1e-12);
+        let shared = shared_meters(night, &offers);
         let mut attempts = Vec::new();
         for offer in offers.into_iter().flatten() {
             let later = night.slots.start(offer.slot) * HOUR_LATER;
             // What a failure costs further up is in the flow, unless nothing comes after.
             let cost = if feed(night.problem, offer.work).is_some() { offer.price } else { offer.cost };
-            let variable = problem.add_var(cost / dearest + later, (0.0, f64::INFINITY));
-            attempts.push((offer, variable));
+            let way = &night.steps[offer.work].ways[offer.way];
+            let own = way.meters.iter().filter(|meter| !shared.contains(&(meter.0, offer.slot)));
+            let room = own.map(|&(meter, per_hour)| usable(night, works, meters, meter, offer.slot) * per_hour);
+            let most = room.fold(f64::INFINITY, f64::min) / offer.weight / unit;
+            attempts.push((offer, problem.add_var(cost / dearest + later, (0.0, most))));
         }
         let mut program = Program { problem, attempts, unit };
         program.keep_flow(night, works, dearest);
-        program.keep_capacity(night, works, meters);
+        program.keep_capacity(night, works, meters, &shared);
         program
     }
 
@@ -100,22 +111,20 @@ impl Program {
         }
     }
 
-    /// No meter gives more hours than it has left.
-    fn keep_capacity(&mut self, night: &Night<'_>, works: &[usize], meters: &Meters) {
-        let mut rows: std::collections::BTreeMap<(usize, usize), LinearExpr> = Default::default();
+    /// No meter gives more hours than it has left. One that a single offer takes from is its variable's
+    /// bound already.
+    fn keep_capacity(&mut self, night: &Night<'_>, works: &[usize], meters: &Meters, shared: &Shared) {
+        let mut rows: BTreeMap<(usize, usize), LinearExpr> = BTreeMap::new();
         for (offer, variable) in &self.attempts {
             let way = &night.steps[offer.work].ways[offer.way];
-            for &(meter, per_hour) in way.meters.iter().filter(|meter| meter.1.is_finite()) {
-                let hours = offer.weight * self.unit / per_hour.max(1e-9);
+            for &(meter, per_hour) in way.meters.iter().filter(|meter| shared.contains(&(meter.0, offer.slot))) {
                 let row = rows.entry((meter, offer.slot)).or_insert_with(LinearExpr::empty);
-                row.add(*variable, hours / night.slots.hours(offer.slot));
+                row.add(*variable, offer.weight * self.unit / per_hour / night.slots.hours(offer.slot));
             }
         }
-        let until = works.iter().map(|&work| night.steps[work].until).fold(f64::INFINITY, f64::min);
         for ((meter, slot), row) in rows {
-            let hours = night.slots.hours(slot);
-            let usable = meters.left(meter, slot).min(night.slots.share_before(slot, until) * hours);
-            self.problem.add_constraint(row, ComparisonOp::Le, usable / hours);
+            let usable = usable(night, works, meters, meter, slot);
+            self.problem.add_constraint(row, ComparisonOp::Le, usable / night.slots.hours(slot));
         }
     }
 
@@ -134,4 +143,26 @@ impl Program {
         }
         Some(planned)
     }
+}
+
+/// Meters that several offers take from in a slot.
+type Shared = BTreeSet<(usize, usize)>;
+
+fn shared_meters(night: &Night<'_>, offers: &[Vec<Offer>]) -> Shared {
+    let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for offer in offers.iter().flatten() {
+        let way = &night.steps[offer.work].ways[offer.way];
+        for &(meter, _) in way.meters.iter().filter(|meter| meter.1.is_finite()) {
+            if !seen.insert((meter, offer.slot)) {
+                shared.insert((meter, offer.slot));
+            }
+        }
+    }
+    shared
+}
+
+/// Hours of a meter in a slot that are left, and before the chain must be done.
+fn usable(night: &Night<'_>, works: &[usize], meters: &Meters, meter: usize, slot: usize) -> f64 {
+    let until = works.iter().map(|&work| night.steps[work].until).fold(f64::INFINITY, f64::min);
+    meters.left(meter, slot).min(night.slots.share_before(slot, until) * night.slots.hours(slot))
 }

@@ -50,6 +50,10 @@ const END_MARGIN: f64 = slots::SLOT;
 /// Share of the pace that lines out in provider batches are covered with.
 const BATCH_COVER: f64 = 0.7;
 
+/// Offers that linear programs may weigh in one plan, so that it takes milliseconds; chains beyond are
+/// planned greedily. A count and not a time: the same problem always gets the same plan.
+const LP_OFFERS: usize = 800;
+
 /// How to plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
@@ -205,11 +209,12 @@ pub fn plan(problem: &Problem, rules: &Rules) -> Plan {
 /// Buys offers for every chain in turn.
 fn buy(night: &Night<'_>) -> Vec<Planned> {
     let mut meters = night.meters();
+    let mut budget = LP_OFFERS;
     let mut planned = Vec::new();
     for chain in &night.chains {
         let by_lp = match night.rules.solver {
             // One step is served as well by the simpler way.
-            Solver::Lp if chain.works.len() > 1 => lp::plan(night, &chain.works, &mut meters),
+            Solver::Lp if chain.works.len() > 1 => lp::plan(night, &chain.works, &mut meters, &mut budget),
             _ => None,
         };
         planned.extend(by_lp.unwrap_or_else(|| greedy::plan(night, &chain.works, &mut meters)));

@@ -35,6 +35,8 @@ pub(super) struct Chain {
 pub(super) struct Step<'a> {
     pub work: &'a Work,
     pub ways: Vec<Lined<'a>>,
+    /// The ways open in each slot, cheapest first.
+    pub open: Vec<Vec<usize>>,
     /// Items expected to need the step, those in its batches included.
     pub total: f64,
     /// Lines out in batches.
@@ -86,9 +88,13 @@ impl Lined<'_> {
 impl Step<'_> {
     /// Ways that what must be done can rely on: realtime ones, and flex where there is nothing else.
     pub(super) fn covers(&self) -> impl Iterator<Item = (usize, &Lined<'_>)> {
-        let only_flex = self.ways.iter().all(|way| way.is_batch() || way.is_flex());
-        let ways = self.ways.iter().enumerate();
-        ways.filter(move |(_, way)| !way.is_batch() && (only_flex || !way.is_flex()))
+        let only_flex = self.has_only_flex();
+        self.direct().filter(move |(_, way)| only_flex || !way.is_flex())
+    }
+
+    /// Whether nothing but flex sends at once.
+    pub(super) fn has_only_flex(&self) -> bool {
+        self.ways.iter().all(|way| way.is_batch() || way.is_flex())
     }
 
     /// Ways that send at once.
@@ -120,12 +126,15 @@ impl<'a> Night<'a> {
         let mut numbers = BTreeMap::new();
         let mut steps: Vec<Step<'a>> = Vec::new();
         for work in &problem.works {
-            let ways = work.ways.iter().map(|way| line(way, work.when, &slots, rules, &mut numbers)).collect();
+            let ways: Vec<Lined<'_>> =
+                work.ways.iter().map(|way| line(way, work.when, &slots, rules, &mut numbers)).collect();
+            let open = (0..slots.len()).map(|slot| open_ways(&ways, slot)).collect();
             let deadline = hours(work);
             let out = work.batches.iter().map(|batch| batch.lines as f64).sum();
             steps.push(Step {
                 work,
                 ways,
+                open,
                 total: 0.0,
                 out,
                 coming: 0.0,
@@ -257,6 +266,12 @@ fn line<'a>(
         least_pass: if rules.guard { way.least_pass() } else { way.pass.clamp(0.0, 1.0) },
         caution: rules.caution(way.attempts),
     }
+}
+
+fn open_ways(ways: &[Lined<'_>], slot: usize) -> Vec<usize> {
+    let mut open: Vec<usize> = (0..ways.len()).filter(|&way| ways[way].prices[slot].is_some()).collect();
+    open.sort_by(|&a, &b| ways[a].prices[slot].partial_cmp(&ways[b].prices[slot]).expect("prices are numbers"));
+    open
 }
 
 fn chains(problem: &Problem, steps: &[Step<'_>]) -> Vec<Chain> {

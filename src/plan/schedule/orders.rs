@@ -11,6 +11,9 @@ use crate::job::When;
 
 /// Batches a submission is cut into at least.
 const PARTS: u64 = 8;
+/// Of what a step needs, the share worth a submission of its own, up to some lines.
+const TRICKLE: f64 = 40.0;
+const MOST_TRICKLE: f64 = 200.0;
 /// The share done from which a batch is left alone.
 const NEARLY_DONE: f64 = 0.8;
 /// Without this many hours to the deadline nothing goes into a batch.
@@ -102,7 +105,9 @@ impl Given<'_> {
         let covered = if step.only_batches() || self.is_late { f64::INFINITY } else { self.cover() };
         let lines = (waits + homeless).min(covered) - step.out;
         let lines = (lines.max(0.0) + 1e-6).floor().min(free as f64) as u64;
-        (lines > 0).then_some(Submit { way, lines, part: lines.div_ceil(PARTS) })
+        // A trickle waits until it is worth a batch.
+        let least = (step.total / TRICKLE).clamp(1.0, MOST_TRICKLE) as u64;
+        (lines >= least).then_some(Submit { way, lines, part: lines.div_ceil(PARTS) })
     }
 
     /// Lines that could still be sent from the next slot on, should no batch ever end.
@@ -176,13 +181,14 @@ fn whole(count: f64) -> u64 {
 fn outlooks(night: &Night<'_>, planned: &[Planned]) -> Vec<Outlook> {
     let flat_out = flow::run(night, night.chains.len(), View::Likely, None);
     let mut outlooks = Vec::new();
+    let mut far: Option<Vec<Option<f64>>> = None;
     for (index, chain) in night.chains.iter().enumerate() {
         let own = || planned.iter().filter(|one| chain.works.contains(&one.offer.work));
         let deadline = chain.works.iter().map(|&work| night.steps[work].deadline).fold(f64::INFINITY, f64::min);
         let earliest = flat_out.finish[index];
         let is_impossible = earliest.is_none_or(|finish| finish > deadline);
         let impossible = is_impossible.then(|| Impossible {
-            earliest: earliest.or_else(|| earliest_of_all(night, index)).map(|hours| moment(night.problem.now, hours)),
+            earliest: earliest.or_else(|| far.get_or_insert_with(|| far_finishes(night))[index]).map(|hours| moment(night.problem.now, hours)),
             fits: (flat_out.in_time[index] + 1e-6) as u64,
         });
         let planned_finish = own().map(|one| finish(night, one)).fold(0.0, f64::max);
@@ -211,8 +217,9 @@ fn finish(night: &Night<'_>, planned: &Planned) -> f64 {
     }
 }
 
-/// The finish of a chain that outlasts its deadline by far.
-fn earliest_of_all(night: &Night<'_>, chain: usize) -> Option<f64> {
-    let far = Night::new(night.problem, night.rules, FAR.max(night.slots.end(night.slots.len() - 1) * 2.0));
-    flow::run(&far, chain + 1, View::Likely, None).finish[chain]
+/// The finish of all chains, for those that outlast their deadlines by far.
+fn far_finishes(night: &Night<'_>) -> Vec<Option<f64>> {
+    let reach = FAR.max(night.slots.end(night.slots.len() - 1) * 2.0);
+    let far = Night::new(night.problem, night.rules, reach);
+    flow::run(&far, far.chains.len(), View::Likely, None).finish
 }

@@ -320,7 +320,7 @@ fn a_plan_is_made_again_when_its_slot_ends_or_something_moved() {
 fn slots_end_where_prices_change_and_grow_with_their_distance() {
     let odd = way(0, 1.0, &[(0.0, 0.33, 1.0), (0.33, 5.017, 2.0), (5.017, 400.0, 1.0)]);
     let problem = Problem { now: at(0.1), works: vec![work(1, 400.0, vec![odd])] };
-    let slots = slots::Slots::new(&problem, 400.0, 0.25);
+    let slots = slots::Slots::new(&problem, 399.9, 0.25);
     let edges: Vec<f64> = (0..slots.len()).map(|slot| slots.end(slot) + 0.1).collect();
     for edge in [0.25, 0.33, 0.5, 5.017] {
         assert!(edges.iter().any(|end| (end - edge).abs() < 1e-6), "{edge} in {edges:?}");

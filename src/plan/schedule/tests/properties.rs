@@ -196,7 +196,7 @@ proptest! {
         let free = Rules { guard: false, batches: false, margin: 1.0, solver: Solver::Lp };
         let problem = Problem { now: at(0.0), works };
         let night = Night::new(&problem, &free, 0.0);
-        let least = lp::plan(&night, &night.chains[0].works, &mut night.meters());
+        let least = lp::plan(&night, &night.chains[0].works, &mut night.meters(), &mut 5_000);
         let least: f64 = least.unwrap().iter().map(|one| one.count * one.offer.price).sum();
         prop_assert!(spent >= least * (1.0 - 1e-5) - 1e-6, "{spent} is below {least}");
     }
@@ -209,7 +209,7 @@ proptest! {
         let works = &night.chains[0].works;
         let greedy = greedy::plan(&night, works, &mut night.meters());
         prop_assume!(can_be_followed(&night, &greedy));
-        let program = lp::plan(&night, works, &mut night.meters()).unwrap();
+        let program = lp::plan(&night, works, &mut night.meters(), &mut 5_000).unwrap();
         let cost = |planned: &[Planned]| planned.iter().map(|one| one.count * one.offer.price).sum::<f64>();
         let (greedy, program) = (cost(&greedy), cost(&program));
         prop_assert!(program <= greedy * (1.0 + 1e-3) + 1e-6, "{program} where greedy pays {greedy}");
