@@ -58,7 +58,11 @@ impl std::fmt::Display for Instance {
                 let now = route.price(0.0).map_or(0.0, |price| price / route.base);
                 let next = route.spans.iter().find(|span| span.0 > 0.0);
                 let next = next.map_or((0.0, 0.0), |span| (span.0, span.2 / route.base));
-                write!(f, " [{:.0}/h ${:.1e} x{now:.2}, at {:.1} x{:.2}]", route.pace, route.base, next.0, next.1)?;
+                write!(
+                    f,
+                    " [{:.0}/h ${:.1e} x{now:.2}, at {:.1} x{:.2}]",
+                    route.pace, route.base, next.0, next.1
+                )?;
             }
             if let Some(batch) = &step.batch {
                 let BatchRoute { price, median, spread, never, .. } = batch;

@@ -1,7 +1,7 @@
 //! Scores the planner: random nights, spend against the least possible, deadlines missed.
 //!
 //! ```sh
-//! cargo run --release --example plan_score -- [--json] [--seeds N] [--first SEED]
+//! cargo run --release --example plan_score -- [--json] [--verbose] [--seeds N] [--first SEED]
 //! ```
 //!
 //! Each seed draws a job (200 to 20,000 items, a ladder of one to three steps), routes with windows,
@@ -39,7 +39,6 @@ fn policy(name: &str, batches: bool) -> Policy {
 struct Score {
     ratios: Vec<f64>,
     missed: usize,
-    plans: u64,
 }
 
 impl Score {
@@ -54,26 +53,36 @@ impl Score {
     }
 }
 
-fn main() {
-    let mut seeds = 300;
-    let mut first = 1_000_000;
-    let mut json = false;
-    let mut verbose = false;
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().and_then(|text| text.parse().ok());
-        let known = match argument.as_str() {
-            "--json" => Some(json = true),
-            "--verbose" => Some(verbose = true),
-            "--seeds" => number().map(|n| seeds = n),
-            "--first" => number().map(|n| first = n),
-            _ => None,
-        };
-        if known.is_none() {
-            eprintln!("usage: plan_score [--json] [--verbose] [--seeds N] [--first SEED]");
-            std::process::exit(2);
+/// What the command line asks for.
+struct Options {
+    seeds: u64,
+    first: u64,
+    json: bool,
+    /// A line a night, to look at odd ones with.
+    verbose: bool,
+}
+
+impl Options {
+    fn read(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
+        let mut options = Options { seeds: 300, first: 1_000_000, json: false, verbose: false };
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--json" => options.json = true,
+                "--verbose" => options.verbose = true,
+                "--seeds" => options.seeds = arguments.next()?.parse().ok()?,
+                "--first" => options.first = arguments.next()?.parse().ok()?,
+                _ => return None,
+            }
         }
+        Some(options)
     }
+}
+
+fn main() {
+    let Some(Options { seeds, first, json, verbose }) = Options::read(std::env::args().skip(1)) else {
+        eprintln!("usage: plan_score [--json] [--verbose] [--seeds N] [--first SEED]");
+        std::process::exit(2);
+    };
     let without = suite(first, seeds, false, verbose);
     let with = suite(first, seeds, true, verbose);
     if json {
@@ -96,23 +105,21 @@ fn suite(first: u64, seeds: u64, batches: bool, verbose: bool) -> Vec<Score> {
                 })
             })
             .collect();
-        let mut all: Vec<_> = handles.into_iter().flat_map(|handle| handle.join().expect("no night panics")).collect();
+        let mut all: Vec<_> =
+            handles.into_iter().flat_map(|handle| handle.join().expect("no night panics")).collect();
         all.sort_by_key(|(seed, _)| *seed);
         for (seed, (bound, outcomes)) in all {
             if verbose {
-                let ratios: Vec<String> = outcomes
-                    .iter()
-                    .map(|outcome| {
-                        let missed = if outcome.missed { "!" } else { "" };
-                        format!("{:.3}{missed}", outcome.spend / bound)
-                    })
-                    .collect();
-                eprintln!("{seed} {} finish {:.2} {}", ratios.join(" "), outcomes[0].finish, Instance::draw(seed, batches));
+                let ratio = |outcome: &Outcome| {
+                    format!("{:.3}{}", outcome.spend / bound, if outcome.missed { "!" } else { "" })
+                };
+                let ratios: Vec<String> = outcomes.iter().map(ratio).collect();
+                let instance = Instance::draw(seed, batches);
+                eprintln!("{seed} {} done {:.2} h | {instance}", ratios.join(" "), outcomes[0].finish);
             }
             for (score, outcome) in scores.iter_mut().zip(outcomes) {
                 score.ratios.push(outcome.spend / bound);
                 score.missed += usize::from(outcome.missed);
-                score.plans += u64::from(outcome.plans);
             }
         }
     });
@@ -124,6 +131,11 @@ fn night(seed: u64, batches: bool) -> Option<(f64, Vec<Outcome>)> {
     let bound = bound::bound(&instance)?;
     let outcomes = POLICIES.iter().map(|name| play(&instance, policy(name, batches), seed)).collect();
     Some((bound, outcomes))
+}
+
+/// The policy that is the default.
+fn shipped() -> usize {
+    usize::from(Rules::default().solver == Solver::Greedy)
 }
 
 fn print_table(without: &[Score], with: &[Score]) {
@@ -144,6 +156,7 @@ fn print_table(without: &[Score], with: &[Score]) {
         );
     }
     println!("{} + {} nights", without[0].ratios.len(), with[0].ratios.len());
+    println!("shipped: {}", POLICIES[shipped()]);
 }
 
 fn print_json(without: &[Score], with: &[Score], seeds: u64) {
@@ -157,10 +170,10 @@ fn print_json(without: &[Score], with: &[Score], seeds: u64) {
             "nights": without.ratios.len() + with.ratios.len(),
         })
     };
-    let shipped = usize::from(Rules::default().solver == Solver::Greedy);
-    let mut document = row(&without[shipped], &with[shipped]);
-    let baselines: serde_json::Map<String, serde_json::Value> =
-        (0..POLICIES.len()).map(|at| (POLICIES[at].replace([',', ' '], "_").replace("__", "_"), row(&without[at], &with[at]))).collect();
+    let mut document = row(&without[shipped()], &with[shipped()]);
+    let baselines: serde_json::Map<String, serde_json::Value> = (0..POLICIES.len())
+        .map(|at| (POLICIES[at].replace([',', ' '], "_").replace("__", "_"), row(&without[at], &with[at])))
+        .collect();
     document["seeds"] = seeds.into();
     document["policies"] = baselines.into();
     println!("{document:#}");

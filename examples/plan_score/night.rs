@@ -24,7 +24,6 @@ pub(crate) struct Outcome {
     /// Hours at which the last item ended.
     pub(crate) finish: f64,
     pub(crate) missed: bool,
-    pub(crate) plans: u32,
 }
 
 const TICK: f64 = 1.0 / 60.0;
@@ -77,7 +76,6 @@ pub(crate) struct Night<'a> {
 pub(crate) fn play(instance: &Instance, policy: Policy, seed: u64) -> Outcome {
     let mut night = Night::new(instance, policy, seed);
     let mut last: Option<(Problem, Plan)> = None;
-    let mut plans = 0;
     while night.left > 0 && night.hours < instance.horizon - 1.0 {
         night.collect();
         let problem = night.problem();
@@ -87,21 +85,13 @@ pub(crate) fn play(instance: &Instance, policy: Policy, seed: u64) -> Outcome {
             || night.steps.iter().any(StepState::is_used_up);
         if is_due {
             let plan = plan(&problem, &policy.rules);
-            if std::env::var_os("PLAN_TRACE").is_some() {
-                for (order, state) in plan.orders.iter().zip(&night.steps) {
-                    let out: u64 = state.parts.iter().map(|part| part.lines).sum();
-                    eprintln!("{:.2} p{} out{} {:?}", night.hours, state.pending, out, order);
-                }
-                eprintln!("   {:?}", plan.outlooks);
-            }
             night.obey(&plan);
-            plans += 1;
             last = Some((problem, plan));
         }
         night.send();
         night.hours += TICK;
     }
-    Outcome { spend: night.spend, finish: night.hours, missed: night.hours > instance.deadline, plans }
+    Outcome { spend: night.spend, finish: night.hours, missed: night.hours > instance.deadline }
 }
 
 impl<'a> Night<'a> {
@@ -126,7 +116,8 @@ impl<'a> Night<'a> {
             });
         }
         steps[0].pending = instance.items;
-        let start = Timestamp::from_micros(1_795_000_000_000_000 + (dice.unit() * 604_800.0) as i64 * 1_000_000);
+        let start =
+            Timestamp::from_micros(1_795_000_000_000_000 + (dice.unit() * 604_800.0) as i64 * 1_000_000);
         Night { instance, policy, dice, start, hours: 0.0, steps, spend: 0.0, left: instance.items }
     }
 
@@ -241,7 +232,8 @@ impl<'a> Night<'a> {
             for send in &order.send {
                 state.allowed[send.way] = send.at_most;
             }
-            let open: Vec<usize> = (0..state.parts.len()).filter(|&at| state.parts[at].back_at.is_infinite()).collect();
+            let open: Vec<usize> =
+                (0..state.parts.len()).filter(|&at| state.parts[at].back_at.is_infinite()).collect();
             for &recalled in &order.recall {
                 // Cancelling takes minutes, in which a batch may still end.
                 state.parts[open[recalled]].back_at = self.hours + self.dice.between(0.02, 0.12);

@@ -90,7 +90,9 @@ mod tests {
     #[test]
     fn nothing_known_is_the_assumption() {
         let curve = DoneBy::default();
-        for (age, share) in [(0.0, 0.0), (1.0 / 6.0, 0.5), (1.0, 0.9), (6.0, 0.97), (24.0, 0.99), (99.0, 0.99)] {
+        for (age, share) in
+            [(0.0, 0.0), (1.0 / 6.0, 0.5), (1.0, 0.9), (6.0, 0.97), (24.0, 0.99), (99.0, 0.99)]
+        {
             assert!((curve.at(age) - share).abs() < 1e-9, "{age} h: {}", curve.at(age));
         }
         assert!((curve.later(1.0, 5.0) - 0.7).abs() < 1e-9, "seven of the ten left after an hour");

@@ -3,8 +3,8 @@
 //! A fluid runs through the slots. In each, chains go in the order they are served and later steps
 //! first; a step sends on all its ways until it is empty or they are; what fails arrives at the next
 //! step at once. *Likely* takes pass chances and paces as they are, *careful* takes the least pass
-//! chance, paces slowed by what they may prove to be, no flex, and provider batches as if all their
-//! lines came back.
+//! chance, paces slowed by what they may prove to be, no flex, nothing in the last stretch before a way
+//! closes for good, and provider batches as if all their lines came back.
 //!
 //! Pure.
 
@@ -77,15 +77,22 @@ struct Flow<'a> {
 impl<'a> Flow<'a> {
     fn new(night: &'a Night<'a>, view: View) -> Flow<'a> {
         // A line that is out is covered at seven tenths of the pace, the guard's own margin included.
-        let cover = if view == View::Careful { (1.0 / BATCH_COVER / night.rules.margin).max(1.0) } else { 1.0 };
+        let cover =
+            if view == View::Careful { (1.0 / BATCH_COVER / night.rules.margin).max(1.0) } else { 1.0 };
         let mut waiting = Vec::new();
         for step in &night.steps {
             let out = if step.only_batches() { 0.0 } else { step.out * cover };
             waiting.push(step.work.pending as f64 + step.coming + out);
         }
         let finish = vec![0.0; night.chains.len()];
-        let mut flow =
-            Flow { night, view, waiting, due: vec![Vec::new(); night.steps.len()], meters: night.meters(), finish };
+        let mut flow = Flow {
+            night,
+            view,
+            waiting,
+            due: vec![Vec::new(); night.steps.len()],
+            meters: night.meters(),
+            finish,
+        };
         for (work, step) in night.steps.iter().enumerate() {
             if step.only_batches() && step.out > 0.0 {
                 flow.send_in_batch(work, 0, step.out);
@@ -123,6 +130,7 @@ impl<'a> Flow<'a> {
         }
         let hours = night.slots.hours(slot);
         let (mut sent, mut failed) = (0.0, 0.0);
+        let share = if self.view == View::Careful { night.slots.share_before(slot, step.until) } else { 1.0 };
         let with_flex = self.view == View::Likely || step.has_only_flex();
         for &at in &step.open[slot] {
             let way = &step.ways[at];
@@ -130,7 +138,7 @@ impl<'a> Flow<'a> {
                 continue;
             }
             let weight = if self.view == View::Careful { way.caution } else { 1.0 };
-            let mut count = self.waiting[work].min(self.meters.room(way, slot, 1.0, hours, weight));
+            let mut count = self.waiting[work].min(self.meters.room(way, slot, share, hours, weight));
             if let Some(limit) = limit {
                 count = count.min(limit[work][at] - run.first[work][at]).max(0.0);
             }

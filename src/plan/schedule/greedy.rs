@@ -70,7 +70,8 @@ fn latest_finish(night: &Night<'_>, works: &[usize]) -> f64 {
     };
     let own = needed(works[0]);
     let later = works.iter().enumerate().skip(1).filter(|(_, work)| night.steps[**work].total > 0.0);
-    let after =
-        later.map(|(at, &work)| (SLOT * at as f64).max(night.rules.margin * needed(work) - own)).fold(0.0, f64::max);
+    let after = later
+        .map(|(at, &work)| (SLOT * at as f64).max(night.rules.margin * needed(work) - own))
+        .fold(0.0, f64::max);
     night.steps[works[0]].until - after
 }

@@ -46,7 +46,8 @@ pub(super) fn keep(night: &Night<'_>, attempts: &mut Attempts) -> Vec<bool> {
 /// them only, so one run tells of all.
 fn first_late(night: &Night<'_>, from: usize, attempts: &Attempts) -> Option<usize> {
     let run = flow::run(night, night.chains.len(), View::Careful, Some(attempts));
-    (from..night.chains.len()).find(|&chain| run.finish[chain].is_none_or(|finish| finish > until(night, chain)))
+    (from..night.chains.len())
+        .find(|&chain| run.finish[chain].is_none_or(|finish| finish > until(night, chain)))
 }
 
 /// Everything of the chains that count, with nothing kept back.
@@ -61,7 +62,7 @@ fn is_in_time(night: &Night<'_>, chain: usize, attempts: &Attempts) -> bool {
 
 /// Hours until a chain is to be done.
 fn until(night: &Night<'_>, chain: usize) -> f64 {
-    night.chains[chain].works.iter().map(|&work| night.steps[work].until).fold(f64::INFINITY, f64::min)
+    night.chains[chain].works.iter().map(|&work| night.steps[work].due).fold(f64::INFINITY, f64::min)
 }
 
 /// Raises chains `from..=chain` by the least share of `all` that keeps the last one's deadline. Returns

@@ -66,14 +66,14 @@ impl Program {
             // What a failure costs further up is in the flow, unless nothing comes after.
             let cost = if feed(night.problem, offer.work).is_some() { offer.price } else { offer.cost };
             let way = &night.steps[offer.work].ways[offer.way];
-            let own = way.meters.iter().filter(|meter| !shared.contains(&(meter.0, offer.slot)));
-            let room = own.map(|&(meter, per_hour)| usable(night, works, meters, meter, offer.slot) * per_hour);
-            let most = room.fold(f64::INFINITY, f64::min) / offer.weight / unit;
+            let share = night.slots.share_before(offer.slot, night.steps[offer.work].until);
+            let hours = night.slots.hours(offer.slot);
+            let most = meters.room(way, offer.slot, share, hours, offer.weight) / unit;
             attempts.push((offer, problem.add_var(cost / dearest + later, (0.0, most))));
         }
         let mut program = Program { problem, attempts, unit };
         program.keep_flow(night, works, dearest);
-        program.keep_capacity(night, works, meters, &shared);
+        program.keep_capacity(night, meters, &shared);
         program
     }
 
@@ -111,20 +111,22 @@ impl Program {
         }
     }
 
-    /// No meter gives more hours than it has left. One that a single offer takes from is its variable's
-    /// bound already.
-    fn keep_capacity(&mut self, night: &Night<'_>, works: &[usize], meters: &Meters, shared: &Shared) {
+    /// No meter gives more hours than it has left. For one that a single offer takes from, the variable's
+    /// bound says so already.
+    fn keep_capacity(&mut self, night: &Night<'_>, meters: &Meters, shared: &Shared) {
         let mut rows: BTreeMap<(usize, usize), LinearExpr> = BTreeMap::new();
         for (offer, variable) in &self.attempts {
             let way = &night.steps[offer.work].ways[offer.way];
-            for &(meter, per_hour) in way.meters.iter().filter(|meter| shared.contains(&(meter.0, offer.slot))) {
+            for &(meter, per_hour) in
+                way.meters.iter().filter(|meter| shared.contains(&(meter.0, offer.slot)))
+            {
                 let row = rows.entry((meter, offer.slot)).or_insert_with(LinearExpr::empty);
                 row.add(*variable, offer.weight * self.unit / per_hour / night.slots.hours(offer.slot));
             }
         }
         for ((meter, slot), row) in rows {
-            let usable = usable(night, works, meters, meter, slot);
-            self.problem.add_constraint(row, ComparisonOp::Le, usable / night.slots.hours(slot));
+            let left = meters.left(meter, slot) / night.slots.hours(slot);
+            self.problem.add_constraint(row, ComparisonOp::Le, left);
         }
     }
 
@@ -159,10 +161,4 @@ fn shared_meters(night: &Night<'_>, offers: &[Vec<Offer>]) -> Shared {
         }
     }
     shared
-}
-
-/// Hours of a meter in a slot that are left, and before the chain must be done.
-fn usable(night: &Night<'_>, works: &[usize], meters: &Meters, meter: usize, slot: usize) -> f64 {
-    let until = works.iter().map(|&work| night.steps[work].until).fold(f64::INFINITY, f64::min);
-    meters.left(meter, slot).min(night.slots.share_before(slot, until) * night.slots.hours(slot))
 }

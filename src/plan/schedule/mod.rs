@@ -201,7 +201,8 @@ pub fn plan(problem: &Problem, rules: &Rules) -> Plan {
             attempts[work].clone_from(&asap[work]);
         }
     }
-    let guarded = if rules.guard { guard::keep(&night, &mut attempts) } else { vec![false; night.steps.len()] };
+    let guarded =
+        if rules.guard { guard::keep(&night, &mut attempts) } else { vec![false; night.steps.len()] };
     guard::fit(&night, &mut attempts);
     orders::write(&night, &planned, &attempts, &guarded)
 }

@@ -50,6 +50,9 @@ pub(super) struct Step<'a> {
     /// Hours to its deadline.
     pub deadline: f64,
     /// Hours to its deadline, less the margin at the end.
+    pub due: f64,
+    /// Hours until which it counts on its ways: until it is due, or a margin before they close for the last
+    /// time.
     pub until: f64,
 }
 
@@ -92,6 +95,16 @@ impl Step<'_> {
         self.direct().filter(move |(_, way)| only_flex || !way.is_flex())
     }
 
+    /// When the last hours before `due` end in which it can send, if there are any.
+    fn last_open(&self, slots: &Slots, due: f64) -> Option<f64> {
+        let is_open = |slot: &usize| self.covers().any(|(_, way)| way.prices[*slot].is_some());
+        (0..slots.len())
+            .rev()
+            .filter(|&slot| slots.start(slot) < due)
+            .find(is_open)
+            .map(|slot| slots.end(slot))
+    }
+
     /// Whether nothing but flex sends at once.
     pub(super) fn has_only_flex(&self) -> bool {
         self.ways.iter().all(|way| way.is_batch() || way.is_flex())
@@ -118,9 +131,8 @@ impl<'a> Night<'a> {
     /// Over slots that reach the last deadline, or `reach` hours where that is more.
     pub(super) fn new(problem: &'a Problem, rules: &'a Rules, reach: f64) -> Night<'a> {
         let patience = patience(problem);
-        let hours = |work: &Work| {
-            work.deadline.map_or(patience, |at| slots::hours_between(problem.now, at).max(0.0))
-        };
+        let hours =
+            |work: &Work| work.deadline.map_or(patience, |at| slots::hours_between(problem.now, at).max(0.0));
         let last = problem.works.iter().map(hours).fold(0.0, f64::max);
         let slots = Slots::new(problem, last.max(reach), rules.end_margin(END_MARGIN));
         let mut numbers = BTreeMap::new();
@@ -130,6 +142,8 @@ impl<'a> Night<'a> {
                 work.ways.iter().map(|way| line(way, work.when, &slots, rules, &mut numbers)).collect();
             let open = (0..slots.len()).map(|slot| open_ways(&ways, slot)).collect();
             let deadline = hours(work);
+            let margin = rules.end_margin(END_MARGIN);
+            let due = (deadline - margin).max(0.0);
             let out = work.batches.iter().map(|batch| batch.lines as f64).sum();
             steps.push(Step {
                 work,
@@ -141,8 +155,12 @@ impl<'a> Night<'a> {
                 failure: 0.0,
                 lead: 0.0,
                 deadline,
-                until: (deadline - rules.end_margin(END_MARGIN)).max(0.0),
+                due,
+                until: due,
             });
+            let step = steps.last_mut().expect("just pushed");
+            step.until =
+                step.last_open(&slots, due).map_or(due, |end| if end < due { end - margin } else { due });
         }
         let chains = chains(problem, &steps);
         let mut night = Night { problem, rules, slots, steps, chains, n_meters: numbers.len() };
@@ -270,7 +288,9 @@ fn line<'a>(
 
 fn open_ways(ways: &[Lined<'_>], slot: usize) -> Vec<usize> {
     let mut open: Vec<usize> = (0..ways.len()).filter(|&way| ways[way].prices[slot].is_some()).collect();
-    open.sort_by(|&a, &b| ways[a].prices[slot].partial_cmp(&ways[b].prices[slot]).expect("prices are numbers"));
+    open.sort_by(|&a, &b| {
+        ways[a].prices[slot].partial_cmp(&ways[b].prices[slot]).expect("prices are numbers")
+    });
     open
 }
 

@@ -96,10 +96,13 @@ impl Given<'_> {
         if !self.night.rules.batches || step.deadline < LEAST_HOURS || asap {
             return None;
         }
-        let priced = step.ways.iter().enumerate().filter(|(_, way)| way.is_batch() && way.prices[0].is_some());
-        let cheapest = priced.min_by(|a, b| a.1.prices[0].partial_cmp(&b.1.prices[0]).expect("prices are numbers"));
+        let priced =
+            step.ways.iter().enumerate().filter(|(_, way)| way.is_batch() && way.prices[0].is_some());
+        let cheapest =
+            priced.min_by(|a, b| a.1.prices[0].partial_cmp(&b.1.prices[0]).expect("prices are numbers"));
         let (way, _) = cheapest?;
-        let waits: f64 = self.planned.iter().filter(|one| one.offer.batch.is_some()).map(|one| one.count).sum();
+        let waits: f64 =
+            self.planned.iter().filter(|one| one.offer.batch.is_some()).map(|one| one.count).sum();
         let bought: f64 = self.planned.iter().map(|one| one.count).sum();
         let homeless = (step.total - bought).max(0.0);
         let covered = if step.only_batches() || self.is_late { f64::INFINITY } else { self.cover() };
@@ -134,7 +137,8 @@ impl Given<'_> {
         let mut needed = now + soon - here;
         let chance = |index: usize| {
             let batch = &step.work.batches[index];
-            let curve = step.ways.get(batch.way).and_then(|way| way.way.done_by()).copied().unwrap_or_default();
+            let curve =
+                step.ways.get(batch.way).and_then(|way| way.way.done_by()).copied().unwrap_or_default();
             curve.later(hours_between(batch.sent_at, self.night.problem.now).max(0.0), 1.0)
         };
         let mut open: Vec<usize> = (0..step.work.batches.len()).collect();
@@ -184,11 +188,14 @@ fn outlooks(night: &Night<'_>, planned: &[Planned]) -> Vec<Outlook> {
     let mut far: Option<Vec<Option<f64>>> = None;
     for (index, chain) in night.chains.iter().enumerate() {
         let own = || planned.iter().filter(|one| chain.works.contains(&one.offer.work));
-        let deadline = chain.works.iter().map(|&work| night.steps[work].deadline).fold(f64::INFINITY, f64::min);
+        let deadline =
+            chain.works.iter().map(|&work| night.steps[work].deadline).fold(f64::INFINITY, f64::min);
         let earliest = flat_out.finish[index];
         let is_impossible = earliest.is_none_or(|finish| finish > deadline);
         let impossible = is_impossible.then(|| Impossible {
-            earliest: earliest.or_else(|| far.get_or_insert_with(|| far_finishes(night))[index]).map(|hours| moment(night.problem.now, hours)),
+            earliest: earliest
+                .or_else(|| far.get_or_insert_with(|| far_finishes(night))[index])
+                .map(|hours| moment(night.problem.now, hours)),
             fits: (flat_out.in_time[index] + 1e-6) as u64,
         });
         let planned_finish = own().map(|one| finish(night, one)).fold(0.0, f64::max);

@@ -46,15 +46,21 @@ fn has_news(before: &Problem, now: &Problem) -> bool {
         return true;
     }
     before.works.iter().zip(&now.works).any(|(old, new)| {
-        let shape = |work: &super::Work| (work.ways.len(), work.batches.len(), work.deadline, work.when, work.priority);
+        let shape = |work: &super::Work| {
+            (work.ways.len(), work.batches.len(), work.deadline, work.when, work.priority)
+        };
         let ways = old.ways.iter().zip(&new.ways);
-        shape(old) != shape(new) || has_grown(old, new) || ways.into_iter().any(|(old, new)| has_moved(old, new))
+        shape(old) != shape(new)
+            || has_grown(old, new)
+            || ways.into_iter().any(|(old, new)| has_moved(old, new))
     })
 }
 
 /// Items appeared that no earlier step and no batch gave.
 fn has_grown(old: &super::Work, new: &super::Work) -> bool {
-    let all = |work: &super::Work| work.pending + work.in_flight + work.batches.iter().map(|batch| batch.lines).sum::<u64>();
+    let all = |work: &super::Work| {
+        work.pending + work.in_flight + work.batches.iter().map(|batch| batch.lines).sum::<u64>()
+    };
     all(new) as f64 > all(old) as f64 * (1.0 + MOVED) + 16.0
 }
 

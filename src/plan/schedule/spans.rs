@@ -78,3 +78,72 @@ fn billed_at_end(all: &[Span], latency: Duration) -> Vec<Span> {
     }
     shifted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::hours::Hours;
+    use crate::catalog::testing::with_keys;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// (from, until, micro-dollars) on a Monday; DeepSeek's price doubles at 01:00–04:00 and 06:00–10:00.
+    fn check(hours: Option<&str>, billed: BilledAt, expected: &[(&str, &str, f64)]) {
+        let now = at("2026-11-23T00:00:00Z");
+        let route = with_keys(&["deepseek"]).route("deepseek/deepseek-flash", now).unwrap();
+        let mut route = Route::clone(&route);
+        if let Some(hours) = hours {
+            route.hours = Hours::parse(hours).unwrap().calendar().unwrap();
+        }
+        let usage = Usage { input: 1_000, output: 1_000, ..Usage::default() };
+        let spans = spans(&route, &usage, now, at("2026-11-23T12:00:00Z"), billed);
+        let day = |time: &str| at(&format!("2026-11-23T{time}:00Z"));
+        let found: Vec<_> =
+            spans.iter().map(|span| (span.from, span.until, (span.cost * 1e6).round())).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|&(from, until, cost)| (day(from), day(until), cost)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn prices_change_at_the_windows_edges() {
+        check(
+            None,
+            BilledAt::Start,
+            &[
+                ("00:00", "01:00", 750.0),
+                ("01:00", "04:00", 1_500.0),
+                ("04:00", "06:00", 750.0),
+                ("06:00", "10:00", 1_500.0),
+                ("10:00", "12:00", 750.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn closed_hours_have_no_span() {
+        check(
+            Some("00:30-03:00"),
+            BilledAt::Start,
+            &[("00:30", "01:00", 750.0), ("01:00", "03:00", 1_500.0)],
+        );
+    }
+
+    #[test]
+    fn billed_at_completion_the_cheap_hour_ends_early() {
+        let ten_minutes = BilledAt::End(Duration::from_secs(600));
+        check(
+            None,
+            ten_minutes,
+            &[
+                ("00:00", "00:50", 750.0),
+                ("00:50", "04:00", 1_500.0),
+                ("04:00", "05:50", 750.0),
+                ("05:50", "10:00", 1_500.0),
+                ("10:00", "12:00", 750.0),
+            ],
+        );
+    }
+}

@@ -83,7 +83,11 @@ fn what_can_wait_for_a_cheaper_hour_waits_and_says_so() {
 fn what_is_cheapest_now_goes_now() {
     let plan = plan_at(0.0, &[work(1_000, 12.0, vec![way(0, 1_000.0, FLAT)])]);
     let order = &plan.orders[0];
-    assert_eq!(order.send, [Send { way: 0, count: 250, at_most: 1_000 }], "a slot's worth, and more if it goes");
+    assert_eq!(
+        order.send,
+        [Send { way: 0, count: 250, at_most: 1_000 }],
+        "a slot's worth, and more if it goes"
+    );
     assert_eq!(order.hold.map(|hold| (hold.count, hold.why)), Some((750, Why::Room)));
 }
 
@@ -139,6 +143,17 @@ fn a_route_that_bills_more_before_its_window_is_not_used_in_its_closed_hours() {
     let hold = plan.orders[0].hold.expect("nothing can go");
     assert_eq!((hold.until, hold.why), (at(4.0), Why::Closed));
     assert!(plan.outlooks[0].impossible.is_none());
+}
+
+#[test]
+fn a_last_stretch_before_a_route_closes_for_good_is_kept_as_a_margin() {
+    // Open until eight; the deadline at twelve is of no use.
+    let closing: &[(f64, f64, f64)] = &[(0.0, 5.0, 2.0), (5.0, 8.0, 1.0)];
+    let works = [work(2_450, 12.0, vec![way(0, 1_000.0, closing)])];
+    assert!(!plan_at(3.0, &works).orders[0].guard);
+    assert!(plan_at(4.75, &works).orders[0].guard, "2.45 h with 15% to spare do not fit into 2.75");
+    let strays = plan_at(7.8, &[work(5, 12.0, vec![way(0, 1_000.0, closing)])]);
+    assert_eq!(sent(&strays, 0), 5);
 }
 
 #[test]
@@ -275,8 +290,12 @@ fn a_ladder_leaves_its_later_steps_their_time() {
 #[test]
 fn numbers_nobody_can_plan_with_close_a_way_and_nothing_else() {
     for cost in [f64::NAN, f64::INFINITY, -1.0] {
-        let plan = plan_at(0.0, &[work(10, 3.0, vec![way(0, 1.0, &[(0.0, 9.0, cost)]), way(1, 1_000.0, FLAT)])]);
-        assert_eq!(plan.orders[0].send.iter().map(|send| (send.way, send.count)).collect::<Vec<_>>(), [(1, 10)]);
+        let plan =
+            plan_at(0.0, &[work(10, 3.0, vec![way(0, 1.0, &[(0.0, 9.0, cost)]), way(1, 1_000.0, FLAT)])]);
+        assert_eq!(
+            plan.orders[0].send.iter().map(|send| (send.way, send.count)).collect::<Vec<_>>(),
+            [(1, 10)]
+        );
     }
     let mut loops = work(10, 3.0, vec![way(0, 0.0, FLAT), way(1, f64::INFINITY, FLAT)]);
     loops.feeds = Some(Feed { work: 0, share: f64::NAN });
@@ -302,7 +321,9 @@ fn a_plan_is_made_again_when_its_slot_ends_or_something_moved() {
         Problem { now: at(hours), works: vec![work] }
     };
     let before = problem(0.0, &|_| ());
-    let due = |hours, change: &dyn Fn(&mut Work)| replan::is_due(&before, at(0.0), at(0.25), &problem(hours, change));
+    let due = |hours, change: &dyn Fn(&mut Work)| {
+        replan::is_due(&before, at(0.0), at(0.25), &problem(hours, change))
+    };
     assert!(!due(0.1, &|_| ()) && due(0.25, &|_| ()));
     assert!(due(-0.1, &|_| ()), "the clock was set back");
     assert!(!due(0.1, &|work| work.ways[0].paces[0].per_hour = 1_050.0));
@@ -327,10 +348,10 @@ fn slots_end_where_prices_change_and_grow_with_their_distance() {
     }
     assert!(slots.len() < 100, "{}", slots.len());
     let prices = slots.prices(&problem.works[0].ways[0].spans);
-    for slot in 0..slots.len() {
+    for (slot, price) in prices.into_iter().enumerate() {
         let hours = slots.start(slot) + 0.1 + 1e-4;
         let truth = if (0.33..5.017).contains(&hours) { 2.0 } else { 1.0 };
-        assert_eq!(prices[slot], Some(truth), "at {hours}");
+        assert_eq!(price, Some(truth), "at {hours}");
     }
 }
 
@@ -352,7 +373,10 @@ fn planning_a_million_items() {
                     days.collect::<Vec<_>>()
                 };
                 let price = |way: usize| -> Vec<(f64, f64, f64)> {
-                    day(way).into_iter().map(|(from, until, cost)| (from, until, cost * 4f64.powi(step as i32))).collect()
+                    day(way)
+                        .into_iter()
+                        .map(|(from, until, cost)| (from, until, cost * 4f64.powi(step as i32)))
+                        .collect()
                 };
                 let pace = 1e6 / reach * 3.0 / ways as f64 / 3f64.powi(step as i32);
                 let mut all: Vec<Way> =
