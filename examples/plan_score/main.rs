@@ -64,7 +64,7 @@ struct Options {
 
 impl Options {
     fn read(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-        let mut options = Options { seeds: 300, first: 1_000_000, json: false, verbose: false };
+        let mut options = Options { seeds: 500, first: 1_000_000, json: false, verbose: false };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--json" => options.json = true,

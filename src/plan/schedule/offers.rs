@@ -13,9 +13,9 @@ use super::night::{Lined, Night, Step};
 use super::slots::hours_between;
 
 /// Hours a batch must have before its lines are needed back.
-const LEAST_WAIT: f64 = 0.5;
+const LEAST_WAIT: f64 = 0.3;
 /// Hours it takes to cancel a batch and read what it has done.
-const RECALL: f64 = 0.2;
+const RECALL: f64 = 0.1;
 
 /// Attempts of a work, on a way, in a slot.
 #[derive(Clone, Copy, Debug, PartialEq)]
