@@ -135,13 +135,19 @@ proptest! {
 
     #[test]
     fn no_meter_is_planned_beyond_its_hours_and_the_same_problem_gets_the_same_plan(
-        first in a_ladder(), second in a_ladder(), lp in prop::bool::ANY,
+        first in a_ladder(),
+        second in a_ladder(),
+        lp in prop::bool::ANY,
+        account in prop::option::of(50.0f64..2_000.0),
     ) {
         let mut works = first;
         let shift = works.len();
         for mut work in second {
             work.feeds = work.feeds.map(|feed| Feed { work: feed.work + shift, ..feed });
             works.push(work);
+        }
+        for way in works.iter_mut().flat_map(|work| &mut work.ways).filter(|way| !way.paces.is_empty()) {
+            way.paces.extend(account.map(|per_hour| Pace { meter: 50, per_hour }));
         }
         let rules = Rules { solver: if lp { Solver::Lp } else { Solver::Greedy }, ..Rules::default() };
         let problem = Problem { now: at(0.0), works };
@@ -161,6 +167,26 @@ proptest! {
             prop_assert!(hours <= 0.25 * (1.0 + 1e-5), "meter {meter}: {hours} h");
         }
         prop_assert_eq!(made, plan(&problem, &rules));
+    }
+
+    #[test]
+    fn the_guard_sends_enough_for_a_slow_night_or_everything(ladder in a_ladder(), spare in 0.0f64..3.0) {
+        let rules = Rules::default();
+        let mut problem = Problem { now: at(0.0), works: ladder };
+        problem.works.iter_mut().for_each(|work| work.deadline = Some(at(450.0)));
+        let slowest = Night::new(&problem, &rules, 0.0);
+        let slowest = flow::run(&slowest, 1, flow::View::Careful, None).finish[0].unwrap();
+        problem.works.iter_mut().for_each(|work| work.deadline = Some(at(slowest + 0.25 + spare)));
+        let night = Night::new(&problem, &rules, 0.0);
+        let mut attempts = first_slot(&night, &buy(&night));
+        guard::keep(&night, &mut attempts);
+        let finish = flow::run(&night, 1, flow::View::Careful, Some(&attempts)).finish[0];
+        let in_time = finish.is_some_and(|finish| finish <= night.steps[0].due);
+        let everything = guard::flat_out(&night);
+        for (sent, all) in attempts.iter().zip(&everything) {
+            let (sent, all) = (sent.iter().sum::<f64>(), all.iter().sum::<f64>());
+            prop_assert!(in_time || sent >= all - 1e-6, "{sent} of {all}, done at {finish:?}");
+        }
     }
 
     #[test]
