@@ -20,6 +20,7 @@ pub mod quota;
 pub mod route;
 pub mod router;
 pub mod sample;
+pub mod schedule;
 pub mod shrunk;
 pub mod stop;
 pub mod tally;
