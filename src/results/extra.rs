@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_copy_names_the_item_that_was_asked() {
         let job = job("job_extra00001", 2);
-        let original = succeeded(&job, 0);
+        let original = Ended { response_model: None, ..succeeded(&job, 0) };
         let copied = Some(Box::new(original.clone()));
         let settled = Settled { copied, ..settled(&job, 1, ItemStatus::Succeeded, ItemTotals::default()) };
         let expected = format!("{{\"copy_of\":\"{}\"}}", original.custom_id);
