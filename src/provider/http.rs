@@ -328,7 +328,7 @@ async fn receive(response: &mut reqwest::Response, chunks: &mut Chunks, most: us
     }
 }
 
-/// A body as it arrives; most come in one chunk, which is then never copied.
+/// A body as it arrives; most come in one chunk.
 #[derive(Default)]
 struct Chunks {
     first: Bytes,
@@ -351,8 +351,11 @@ impl Chunks {
         self.all.extend_from_slice(&chunk);
     }
 
+    /// The bytes in an allocation of their own. A chunk is a slice of what the connection reads into, and
+    /// an answer lives until it is in a part: kept as it came, it would take that whole buffer from the
+    /// connection, which has to get another one for every answer.
     fn into_bytes(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.into() }
+        if self.all.is_empty() { Bytes::copy_from_slice(&self.first) } else { self.all.into() }
     }
 }
 
