@@ -204,15 +204,22 @@ impl Driver {
         let mut stop = std::pin::pin!(stop);
         let mut stopping: Option<tokio::time::Instant> = None;
         let mut shown = Timestamp::default();
+        // One timer for all rounds: a new one in every round has the runtime wake itself.
+        let mut alarm = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         self.tick();
         loop {
-            let now = clock::now();
-            let sleep = self.wake.since(now).min(LONGEST_SLEEP).min(SHOW_EVERY);
+            let sleep = self.wake.since(clock::now()).min(LONGEST_SLEEP).min(SHOW_EVERY);
+            let due = tokio::time::Instant::now() + sleep;
+            if alarm.is_elapsed() || due < alarm.deadline() {
+                alarm.as_mut().reset(due);
+            }
             tokio::select! {
                 biased;
                 () = &mut stop, if !self.stop_asked => self.stop_asked = true,
                 Some(Asked { request, reply }) = requests.recv() => self.request(request, reply),
                 Some(first) = news.recv() => {
+                    // What else is ready gets its turn first, so that one round and one sync serve it all.
+                    tokio::task::yield_now().await;
                     let mut next = Some(first);
                     for _ in 0..BATCH {
                         let Some(item) = next else { break };
@@ -223,7 +230,7 @@ impl Driver {
                         self.news(item, show)?;
                     }
                 }
-                () = tokio::time::sleep(sleep) => {}
+                () = &mut alarm => {}
             }
             while self.calls.try_join_next().is_some() {}
             if self.stop_asked && stopping.is_none() {
