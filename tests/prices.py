@@ -79,7 +79,10 @@ def table(case):
 
 
 def is_whole_time(window):
-    return "00:00-24:00" in window["hours"] and "days" not in window
+    def round_the_clock(hours):
+        start, end = hours.split("-")
+        return start == end or hours == "00:00-24:00"
+    return any(map(round_the_clock, window["hours"])) and "days" not in window
 
 
 def on_lane(rows, base, lane):
