@@ -3,10 +3,10 @@
 //! Takes what providers report, gives better estimates than ours. Input: reported ÷ estimated of each
 //! model, which says how far off its rule of thumb is. Output: the mean of each class and model, passed and
 //! failed answers together, because both are paid for. Both begin at what is assumed, which weighs as much
-//! as [`WEIGHT`] answers.
+//! as `WEIGHT` answers.
 //!
 //! The state is a sum over records: [`crate::ledger`] holds it, so it outlives restarts and jobs. Old
-//! answers fade: from [`FADES_AT`] on, all sums are halved.
+//! answers fade: from `FADES_AT` on, all sums are halved.
 //!
 //! Pure.
 

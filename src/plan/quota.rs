@@ -9,7 +9,7 @@
 //! Counting is `governor`'s, on the engine's own clock. A bucket of `burst` that refills at
 //! (0.95 × limit − burst) a minute lets no 60-second window hold more than 95% of the limit,
 //! wherever the window starts; the 5% absorb the time a request takes to arrive. A request larger than
-//! the bucket takes all of it, and what the bucket cannot count a [`window`] does.
+//! the bucket takes all of it, and what the bucket cannot count a `window` does.
 //!
 //! Pure.
 

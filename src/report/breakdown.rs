@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`columns`] are what the terminal and the page have in common; one that is empty in every row is left
-//! out. [`csv`] has all there is, always.
+//! out. [`csv()`] has all there is, always.
 //!
 //! Pure.
 

@@ -8,15 +8,15 @@
 //!
 //! # How
 //!
-//! 1. [`slots`]: time is cut where a price or an hour changes, and every quarter of an hour.
-//! 2. [`night`]: works become chains of steps, ranked by priority, then deadline. Chains share meters
+//! 1. `slots`: time is cut where a price or an hour changes, and every quarter of an hour.
+//! 2. `night`: works become chains of steps, ranked by priority, then deadline. Chains share meters
 //!    (routes, accounts); each is planned into what the ones before it left.
-//! 3. [`offers`]: an attempt on a way in a slot, at a price. A provider batch is a way of waiting for a
+//! 3. `offers`: an attempt on a way in a slot, at a price. A provider batch is a way of waiting for a
 //!    slot, and the slot is kept as its cover.
-//! 4. [`greedy`] buys the cheapest offers step by step, [`lp`] all steps at once. Both aim at the deadline
+//! 4. `greedy` buys the cheapest offers step by step, `lp` all steps at once. Both aim at the deadline
 //!    less a margin, at the paces and pass chances as they are known.
-//! 5. [`guard`]: what must go now because a slower night would miss the deadline, whatever it costs.
-//! 6. [`orders`]: the first slot of all that, in whole items.
+//! 5. `guard`: what must go now because a slower night would miss the deadline, whatever it costs.
+//! 6. `orders`: the first slot of all that, in whole items.
 //!
 //! So the plan hopes for the likely night and is safe in a slower one. The margins: 15% of the time
 //! needed, more while a pace is known from few attempts only, and a slot at the end.
