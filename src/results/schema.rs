@@ -60,6 +60,7 @@ impl Table {
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).expect("3 is a level")))
             .set_max_row_group_row_count(Some(self.row_group_rows()))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+            .set_data_page_size_limit(PAGE_BYTES)
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_enabled(false)
             .set_key_value_metadata(Some(about));
@@ -82,6 +83,10 @@ impl Table {
         }
     }
 }
+
+/// The writer makes room for a whole page each time it compresses one: in pages of the usual mebibyte the
+/// kernel clears more memory for that than the rows take.
+const PAGE_BYTES: usize = 64 << 10;
 
 /// A row group lives in memory until it is full; rows with very long answers make shorter groups.
 const ROW_GROUP_BYTES: usize = 16 << 20;
