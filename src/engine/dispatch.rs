@@ -184,6 +184,7 @@ impl Engine {
         let names = class.ladder.0.get(usize::from(key.1)).map_or(&[][..], Vec::as_slice);
         let routes = self.lanes.of_step(names);
         let deadline = self.deadline(id, job, class.deadline);
+        self.dearest_first(id, key, &routes);
         let (mut at, mut moved_up) = (0, false);
         let mut waiting = Waits::default();
         while let Some(item) = self.queues[id].steps[&key].ready.get(at).cloned() {
@@ -302,13 +303,17 @@ impl Engine {
             allow_unpriced: job.options.allow_unpriced,
             capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
             known: self.known(&job.id),
+            cover: &|route, item| self.cover(route, item, &self.known(&job.id)),
             door: &|route| self.lanes.door(route, self.now),
         };
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         match choose(routes, item, &given) {
             Choice::Send(route) => {
                 let item = self.as_sent(job, item, step, &route);
-                let worst_case = price::worst_case(&route, &item).unwrap_or(Usd::ZERO);
+                let worst_case = match self.drawing(&route, &item, &self.known(&job.id)) {
+                    Some(drawing) if drawing.is_sure => Usd::ZERO,
+                    _ => price::worst_case(&route, &item).unwrap_or(Usd::ZERO),
+                };
                 match self.afford(job, state, &item, tags, worst_case) {
                     Ok(()) => Admission::Start(route, worst_case),
                     Err(Short::Item(why)) => Admission::End(ErrorCode::MaxCost, why),
@@ -365,6 +370,7 @@ impl Engine {
         self.lanes.account(lane).sent(now);
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
         let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
+        let drawing = self.drawing(&route, &sent, &self.known(&job.id)).map(Box::new);
         self.record(Record::Started(Started {
             attempt,
             job: job.id.clone(),
@@ -375,6 +381,7 @@ impl Engine {
             at: now,
             day: self.today.day(),
             tags,
+            drawing,
         }));
         self.recording.push_back((self.ledger.globals.seq, attempt));
         let call = Call { attempt, job: job.id.clone(), route, item: sent };

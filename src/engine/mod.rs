@@ -42,6 +42,7 @@ mod copies;
 mod decide;
 mod dispatch;
 mod flight;
+mod free;
 mod lanes;
 mod outcome;
 mod queue;

@@ -15,7 +15,7 @@ use crate::catalog::Route;
 use crate::check::Verdict;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, Job, JobId, Wire};
-use crate::ledger::{ItemState, Phase};
+use crate::ledger::{Amount, ItemState, Phase};
 use crate::money::Usd;
 use crate::plan::estimate::{Known, class_of};
 use crate::plan::limit::larger;
@@ -156,6 +156,7 @@ impl Engine {
         let now = self.now;
         let priced = self.priced_by(&flight, &ending);
         let bill = bill(&priced, &flight, &ending, &self.known(&flight.job.id));
+        let (bill, drawn) = self.after_allowance(&flight, &ending, bill);
         let Decision { status, error, then } = decision;
         let then = match then {
             Then::Accept | Then::GiveUp => then,
@@ -184,8 +185,9 @@ impl Engine {
         };
         let class =
             self.queues.get(&job.id).map_or_else(|| class_of(&job).into(), |queue| queue.class.clone());
-        let ended =
+        let mut ended =
             ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, class, now);
+        ended.drawn = drawn;
         if step.is_none() {
             self.answer_copies(&ended);
         }
@@ -371,6 +373,7 @@ fn ended_record(
         open_tags,
         input_estimate: item.input_tokens,
         class,
+        drawn: Amount::NOTHING,
     };
     match ending.outcome {
         Outcome::Answer(answer) => Ended {

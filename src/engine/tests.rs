@@ -3,6 +3,7 @@
 mod bench;
 mod budgets;
 mod copies;
+mod free;
 mod ladders;
 mod orders;
 mod routes;

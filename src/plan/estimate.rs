@@ -156,7 +156,7 @@ fn model_of(route: &Route) -> &str {
 }
 
 /// The most output tokens a request can be billed for.
-pub(super) fn most_output(route: &Route, item: &Item) -> Option<u64> {
+pub fn most_output(route: &Route, item: &Item) -> Option<u64> {
     match item.max_output {
         Some(asked) => Some(u64::from(asked)),
         None => route.max_output.map(|most| most * u64::from(item.choices.max(1))),

@@ -154,6 +154,7 @@ fn route(scenario: &Scenario, name: &str, price: Price) -> Route {
         hours: Calendar::always(),
         limits: Limits { concurrency: Some(scenario.concurrency), rpm: scenario.rpm, ..Limits::default() },
         account_limits: Limits::default(),
+        allowance: None,
         unusable: None,
     }
 }
