@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Allowance;
+use crate::catalog::{Allowance, Catalog};
 use crate::clock::Timestamp;
 use crate::job::{Job, JobId};
 use crate::ledger::{Budgets, Counts, Day, Drawn, JobLedger, Period, Scope, Sums};
@@ -200,6 +200,8 @@ pub struct AllowanceView {
     pub account: String,
     /// `day`, `month` or `total`.
     pub period: String,
+    /// Requests it paid for, or is to pay for, in it.
+    pub requests_used: u64,
     /// Requests that are left; `None` where they are not limited.
     pub requests_left: Option<u64>,
     /// Tokens that are left.
@@ -216,16 +218,24 @@ impl AllowanceView {
     /// Of an account; `None` where nothing is given any more.
     pub fn of(account: &str, given: &Allowance, drawn: &Drawn, now: Timestamp) -> Option<AllowanceView> {
         let period = given.period(now);
-        let left = given.left(drawn.of(account, period));
+        let used = drawn.of(account, period);
+        let left = given.left(used);
         given.holds(now).then(|| AllowanceView {
             account: account.to_owned(),
             period: period.as_str().to_owned(),
+            requests_used: used.requests,
             requests_left: left.requests,
             tokens_left: left.tokens,
             left_usd: left.money.map(Usd::as_f64),
             renews_at: given.renews(now),
             ends_at: given.ends(),
         })
+    }
+
+    /// Of every account of a catalog that gives something.
+    pub fn all(catalog: &Catalog, drawn: &Drawn, now: Timestamp) -> Vec<AllowanceView> {
+        let given = catalog.providers().filter_map(|provider| Some((provider, provider.allowance.as_ref()?)));
+        given.filter_map(|(provider, given)| AllowanceView::of(&provider.name, given, drawn, now)).collect()
     }
 }
 
