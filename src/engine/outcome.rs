@@ -39,6 +39,7 @@ impl Engine {
         {
             self.effects.push(Effect::Tell(notice));
         }
+        self.filled(&flight, matches!(ending.outcome, Outcome::Answer(_)));
         let verdict = self.judge(&flight, &ending);
         match (verdict, &ending.outcome) {
             (Some(Verdict::Run(commands)), Outcome::Answer(answer)) => {
@@ -112,6 +113,7 @@ impl Engine {
 
     /// A start that was never sent.
     pub(super) fn conclude_withdrawn(&mut self, flight: Flight) {
+        self.filled(&flight, false);
         let why = "not sent: the job was stopped or its route closed".to_owned();
         let decision = Decision {
             status: AttemptStatus::Cancelled,

@@ -4,6 +4,7 @@ mod bench;
 mod budgets;
 mod copies;
 mod free;
+mod groups;
 mod ladders;
 mod orders;
 mod routes;
