@@ -400,7 +400,7 @@ impl Engine {
             drawing,
         }));
         self.recording.push_back((self.ledger.globals.seq, attempt));
-        self.fill(lane, &sent, attempt);
+        self.fill(lane, (&job.id, step), &sent, attempt);
         let call = Call { attempt, job: job.id.clone(), route, item: sent };
         let stage = Stage::Recording(has_room);
         let job = job.clone();

@@ -35,8 +35,6 @@ type Place = (usize, u32);
 #[derive(Default)]
 pub(super) struct Groups {
     caches: HashMap<Place, Cache>,
-    /// Beginnings that several items of the page being served have.
-    shared: HashSet<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,17 +49,21 @@ impl Engine {
     /// Puts items of a page that begin alike next to each other, where some route of the step would bill the
     /// rest of them less.
     pub(super) fn side_by_side(&mut self, id: &JobId, key: (u16, u8), routes: &[Arc<Route>]) {
-        self.groups.shared.clear();
         if !routes.iter().any(|route| has_cache(route, self.now)) {
             return;
         }
-        let ready = &mut self.queues.get_mut(id).expect("listed by order").step(key.0, key.1).ready;
-        let mut first_at: HashMap<u32, usize> = HashMap::new();
+        let step = self.queues.get_mut(id).expect("listed by order").step(key.0, key.1);
+        // Only what has come since the last look can change anything.
+        if step.alike.is_some() {
+            return;
+        }
+        let ready = &mut step.ready;
+        let (mut alike, mut first_at) = (HashSet::new(), HashMap::new());
         let mut places = Vec::with_capacity(ready.len());
         for (at, item) in ready.iter().enumerate() {
             let place = prefix(item).map_or(at, |prefix| match first_at.get(&prefix) {
                 Some(&first) => {
-                    self.groups.shared.insert(prefix);
+                    alike.insert(prefix);
                     first
                 }
                 None => *first_at.entry(prefix).or_insert(at),
@@ -73,6 +75,7 @@ impl Engine {
             page.sort_by_key(|(place, _)| *place);
             *ready = page.into_iter().map(|(_, item)| item).collect::<VecDeque<_>>();
         }
+        step.alike = Some(alike);
     }
 
     /// Until when an item waits for another that fills the cache of this route for it; `None` where it may go.
@@ -88,13 +91,16 @@ impl Engine {
     }
 
     /// An attempt starts: it fills the cache where others of its page would read it and nothing holds it.
-    pub(super) fn fill(&mut self, lane: usize, item: &Item, attempt: AttemptId) {
+    pub(super) fn fill(&mut self, lane: usize, step: (&JobId, u8), item: &Item, attempt: AttemptId) {
         let now = self.now;
-        let Groups { caches, shared } = &mut self.groups;
-        let Some(prefix) = prefix(item).filter(|prefix| shared.contains(prefix)) else { return };
+        let (job, number) = step;
+        let queue = self.queues.get(job).and_then(|queue| queue.steps.get(&(item.class, number)));
+        let Some(alike) = queue.and_then(|queue| queue.alike.as_ref()) else { return };
+        let Some(prefix) = prefix(item).filter(|prefix| alike.contains(prefix)) else { return };
         if !has_cache(&self.lanes.get(lane).route, now) {
             return;
         }
+        let caches = &mut self.groups.caches;
         let is_cold = match caches.get(&(lane, prefix)) {
             None => true,
             Some(Cache::Filled(until)) => *until <= now,
