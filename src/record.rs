@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::{AttemptStatus, CostBasis, ErrorCode, ItemStatus};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, ItemIndex, JobId, Wire};
-use crate::ledger::{Alert, Day, Globals, JobLedger, Limits, Tags};
+use crate::ledger::{Alert, Amount, Day, Drawing, Globals, JobLedger, Limits, Tags};
 use crate::money::{Usage, Usd};
 
 /// The number of this format; a store with a higher one is not opened.
@@ -72,6 +72,8 @@ pub struct Started {
     pub day: Day,
     /// The tags in whose budgets it counts, the item's and its job's.
     pub tags: Tags,
+    /// What it draws from the allowance of its account, where it draws anything.
+    pub drawing: Option<Box<Drawing>>,
 }
 
 /// Everything an attempt's row says.
@@ -139,6 +141,8 @@ pub struct Ended {
     pub input_estimate: u32,
     /// Whose answers are alike, so that they teach of each other: [`crate::plan::estimate::class_of`].
     pub class: Arc<str>,
+    /// What it drew from the allowance of its account; whether that paid for it, its basis says.
+    pub drawn: Amount,
 }
 
 impl Ended {

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::{Allowance, Catalog};
 use crate::clock::Timestamp;
 use crate::job::{Job, JobId};
-use crate::ledger::{Budgets, Counts, Day, JobLedger, Period, Scope, Sums};
+use crate::ledger::{Budgets, Counts, Day, Drawn, JobLedger, Period, Scope, Sums};
 use crate::money::Usd;
 
 /// Why pending items are not being sent.
@@ -189,6 +190,52 @@ impl JobView {
             routes: routes.collect(),
             retry_of: job.retry_of.clone(),
         }
+    }
+}
+
+/// Where the allowance of one account stands in its present period.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AllowanceView {
+    /// The provider's name in the config.
+    pub account: String,
+    /// `day`, `month` or `total`.
+    pub period: String,
+    /// Requests it paid for, or is to pay for, in it.
+    pub requests_used: u64,
+    /// Requests that are left; `None` where they are not limited.
+    pub requests_left: Option<u64>,
+    /// Tokens that are left.
+    pub tokens_left: Option<u64>,
+    /// Money that is left, USD.
+    pub left_usd: Option<f64>,
+    /// When it is given anew; `None` where it never is.
+    pub renews_at: Option<Timestamp>,
+    /// When it ends for good.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl AllowanceView {
+    /// Of an account; `None` where nothing is given any more.
+    pub fn of(account: &str, given: &Allowance, drawn: &Drawn, now: Timestamp) -> Option<AllowanceView> {
+        let period = given.period(now);
+        let used = drawn.of(account, period);
+        let left = given.left(used);
+        given.holds(now).then(|| AllowanceView {
+            account: account.to_owned(),
+            period: period.as_str().to_owned(),
+            requests_used: used.requests,
+            requests_left: left.requests,
+            tokens_left: left.tokens,
+            left_usd: left.money.map(Usd::as_f64),
+            renews_at: given.renews(now),
+            ends_at: given.ends(),
+        })
+    }
+
+    /// Of every account of a catalog that gives something.
+    pub fn all(catalog: &Catalog, drawn: &Drawn, now: Timestamp) -> Vec<AllowanceView> {
+        let given = catalog.providers().filter_map(|provider| Some((provider, provider.allowance.as_ref()?)));
+        given.filter_map(|(provider, given)| AllowanceView::of(&provider.name, given, drawn, now)).collect()
     }
 }
 

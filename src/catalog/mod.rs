@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::job::{Needs, Wire};
 
+mod allowance;
 pub mod calendar;
 pub mod compare;
 mod cron;
@@ -35,6 +36,7 @@ use endpoint::Secret;
 use model::Model;
 use provider::{Key, Provider};
 
+pub use allowance::{Allowance, Per};
 pub use tariff::{PriceTable, PriceTier, PriceWindow};
 
 /// All providers and models we know of, with the user's settings over them.
@@ -144,6 +146,8 @@ pub struct Route {
     pub limits: Limits,
     /// Ceilings for the whole account.
     pub account_limits: Limits,
+    /// What its account gives for nothing and this route may draw from.
+    pub allowance: Option<Arc<Allowance>>,
     /// Why it cannot be used at all: no key, for one. Shown to the user as it is.
     pub unusable: Option<String>,
 }
@@ -166,6 +170,7 @@ impl Route {
             hours: Calendar::always(),
             limits: Limits::default(),
             account_limits: Limits::default(),
+            allowance: None,
             unusable: Some("no longer in the config".to_owned()),
         }
     }

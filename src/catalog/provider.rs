@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Limits;
 use super::calendar::Calendar;
 use super::endpoint::{Auth, Endpoint, Header, Quirks, Secret};
+use super::{Allowance, Limits};
 use crate::job::Wire;
 
 /// Who serves models, under one account.
@@ -45,6 +45,8 @@ pub struct Provider {
     pub gateway: bool,
     /// Whether its models cost nothing unless a price is stated.
     pub free: bool,
+    /// What the account gives for nothing.
+    pub allowance: Option<Allowance>,
     /// Ways it differs from its family.
     pub quirks: Quirks,
     /// Ceilings of the account.
@@ -132,6 +134,7 @@ impl Provider {
             local: false,
             gateway: false,
             free: false,
+            allowance: None,
             quirks: Quirks::default(),
             limits: Limits::default(),
             lanes: Vec::new(),

@@ -45,6 +45,8 @@ impl Catalog {
         Some(Arc::new(Route {
             name: format!("{} {lane}", route.name).into(),
             lane: lane.into(),
+            // What is given for nothing is given on the realtime lane, by every provider that says.
+            allowance: None,
             prices: Some(prices),
             ..route
         }))
@@ -71,6 +73,7 @@ impl Catalog {
             hours: provider.hours.clone(),
             limits: model.limits,
             account_limits: provider.limits,
+            allowance: provider.allowance.as_ref().and_then(|given| given.of_model(&model.name)),
             unusable: unusable(model, provider, now),
         }
     }

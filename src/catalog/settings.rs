@@ -12,7 +12,7 @@ use super::endpoint::{Auth, Header};
 use super::model::Model;
 use super::pricing::{self, LaneText, PriceError, PriceText, WindowText};
 use super::provider::{Family, Key, Provider};
-use super::{Catalog, Limits, PriceTable};
+use super::{Allowance, Catalog, Limits, PriceTable};
 use crate::job::{Needs, Wire};
 use crate::money::Price;
 
@@ -54,6 +54,8 @@ pub struct ProviderSettings {
     pub timeout: Option<Duration>,
     /// Whether its models cost nothing unless a price is stated.
     pub free: Option<bool>,
+    /// What the account gives for nothing.
+    pub allowance: Option<Allowance>,
 }
 
 /// What a config says of one model; `None` leaves what the table says.
@@ -136,6 +138,7 @@ impl ProviderSettings {
         replace(&mut provider.hours, self.hours.clone());
         replace(&mut provider.timeout, self.timeout);
         replace(&mut provider.free, self.free);
+        provider.allowance = self.allowance.clone().or_else(|| provider.allowance.take());
         provider.base_url = self.base_url.clone().or_else(|| provider.base_url.take());
         provider.resource = self.resource.clone().or_else(|| provider.resource.take());
         provider.headers.extend(self.headers.iter().cloned());

@@ -16,7 +16,7 @@ use super::hours::Hours;
 use super::model::Model;
 use super::pricing::{self, LaneText, PriceText, WindowText};
 use super::provider::{DEFAULT_TIMEOUT, Family, Provider};
-use super::{Catalog, Limits, words};
+use super::{Allowance, Catalog, Limits, Per, words};
 
 const PROVIDERS: &str = include_str!("data/providers.toml");
 /// A file of models for every provider that has some.
@@ -84,6 +84,7 @@ struct ProviderRow {
     gateway: bool,
     #[serde(default)]
     free: bool,
+    free_quota: Option<FreeRow>,
     #[serde(default)]
     old_max_tokens: bool,
     #[serde(default)]
@@ -119,6 +120,7 @@ impl ProviderRow {
             local: self.local,
             gateway: self.gateway,
             free: self.free,
+            allowance: self.free_quota.map(FreeRow::allowance),
             quirks: Quirks {
                 error_codes: errors.collect(),
                 statuses: statuses.collect(),
@@ -131,6 +133,33 @@ impl ProviderRow {
             start: self.start,
             note: self.note,
             ..Provider::new(name)
+        }
+    }
+}
+
+/// What every account of a provider gives for nothing; the user's own may give more.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreeRow {
+    requests: Option<u64>,
+    tokens: Option<u64>,
+    per: String,
+    tz: Option<String>,
+    #[serde(default)]
+    models: Vec<String>,
+}
+
+impl FreeRow {
+    fn allowance(self) -> Allowance {
+        let per = Per::WORDS.iter().find(|(word, _)| *word == self.per);
+        Allowance {
+            requests: self.requests,
+            tokens: self.tokens,
+            money: None,
+            per: per.expect("bundled quotas are read by a test").1,
+            zone: self.tz.map_or(chrono_tz::Tz::UTC, |name| name.parse().expect("read by a test")),
+            expires: None,
+            models: self.models,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use crate::control::{Client, ControlError, RefusedCode};
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::{BudgetView, JobView};
+use crate::view::{AllowanceView, BudgetView, JobView};
 
 /// What commands ask of the state.
 pub trait Jobs {
@@ -18,6 +18,9 @@ pub trait Jobs {
 
     /// Where every budget stands.
     fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError>;
+
+    /// What is left of what accounts give for nothing.
+    fn allowances(&mut self) -> Result<Vec<AllowanceView>, CliError>;
 
     /// Changes a job, durably, and says what it is like afterwards.
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError>;
@@ -39,6 +42,10 @@ impl<J: Jobs + ?Sized> Jobs for Box<J> {
         (**self).budgets()
     }
 
+    fn allowances(&mut self) -> Result<Vec<AllowanceView>, CliError> {
+        (**self).allowances()
+    }
+
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {
         (**self).change(job, change)
     }
@@ -52,6 +59,10 @@ impl Jobs for Client {
 
     fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError> {
         Ok(Client::budgets(self)?)
+    }
+
+    fn allowances(&mut self) -> Result<Vec<AllowanceView>, CliError> {
+        Ok(Client::allowances(self)?)
     }
 
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {

@@ -14,6 +14,8 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::items::json;
+use super::jobs::Jobs as _;
+use super::session::Hold;
 use super::zone::Here;
 use crate::catalog::Catalog;
 use crate::catalog::show::{self, ProviderRow, ProvidersShown};
@@ -28,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub fn run(args: &ProvidersArgs, context: &Context) -> Result<Exit, CliError> {
     let (catalog, now) = (&context.config()?.catalog, context.setting().now);
     let mut shown = show::providers(catalog, now);
+    with_what_is_left(&mut shown, context);
     let mut exit = Exit::Done;
     if let Some(ProvidersVerb::Check) = args.verb {
         check(catalog, &mut shown)?;
@@ -38,6 +41,21 @@ pub fn run(args: &ProvidersArgs, context: &Context) -> Result<Exit, CliError> {
         false => context.print(&shown.text(now, &Here))?,
     }
     Ok(exit)
+}
+
+/// Puts in what is left of what accounts give for nothing. A state folder that cannot be read is no reason
+/// not to list providers: then it is what is given.
+fn with_what_is_left(shown: &mut ProvidersShown, context: &Context) {
+    let gives = |row: &ProviderRow| row.allowance.is_some();
+    if !shown.providers.iter().any(gives) {
+        return;
+    }
+    let Ok(views) = Hold::jobs(context).and_then(|mut jobs| jobs.allowances()) else { return };
+    for view in views {
+        if let Some(row) = shown.providers.iter_mut().find(|row| row.name == view.account) {
+            row.allowance = Some(view);
+        }
+    }
 }
 
 /// Asks all that can be asked, at once.

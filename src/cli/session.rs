@@ -14,7 +14,7 @@ use crate::clock::{self, Timestamp};
 use crate::config::Config;
 use crate::control::{Client, ControlError, RefusedCode};
 use crate::job::{Job, JobId};
-use crate::ledger::{Budgets, Day, Ledger, Limits};
+use crate::ledger::{Budgets, Day, Drawn, Ledger, Limits};
 use crate::record::{JobChange, Record};
 use crate::results::describe::PriceCatalog;
 use crate::results::folder::Folder;
@@ -22,7 +22,7 @@ use crate::results::parts::{Parts, Settings};
 use crate::results::read;
 use crate::store::files::FileStore;
 use crate::store::{FinalStates, Store, StoreError};
-use crate::view::{BudgetView, JobView, Waiting};
+use crate::view::{AllowanceView, BudgetView, JobView, Waiting};
 
 /// How often a command looks again at a store that another command has open for a moment.
 const LOOKS: u32 = 30;
@@ -62,7 +62,7 @@ impl Hold {
         if !context.state_dir()?.join("journal").exists() {
             return Ok(match context.owner()? {
                 Some(client) => Box::new(client),
-                None => Box::new(Nothing(limits_of(context.config()?))),
+                None => Box::new(Nothing(limits_of(context.config()?), context.config()?.catalog.clone())),
             });
         }
         Ok(match Hold::take(context)? {
@@ -84,8 +84,8 @@ impl Hold {
     }
 }
 
-/// A store that was never used, and the budgets that will hold there.
-struct Nothing(Limits);
+/// A store that was never used, the budgets that will hold there, and who gives something for nothing.
+struct Nothing(Limits, Catalog);
 
 impl Jobs for Nothing {
     fn views(&mut self) -> Result<Vec<JobView>, CliError> {
@@ -94,6 +94,10 @@ impl Jobs for Nothing {
 
     fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError> {
         Ok(standing(&Budgets::default(), &self.0))
+    }
+
+    fn allowances(&mut self) -> Result<Vec<AllowanceView>, CliError> {
+        Ok(AllowanceView::all(&self.1, &Drawn::default(), clock::now()))
     }
 
     fn change(&mut self, job: &JobId, _: &JobChange) -> Result<JobView, CliError> {
@@ -109,6 +113,8 @@ pub struct Session {
     pub ledger: Ledger,
     /// The budgets of the config.
     pub limits: Limits,
+    /// Its providers.
+    catalog: Catalog,
 }
 
 impl Session {
@@ -117,7 +123,7 @@ impl Session {
         let config = context.config()?;
         let mut store = FileStore::open(&config.state_dir, &config.results.dir, final_states)?;
         let ledger = store.recover()?;
-        Ok(Session { store, ledger, limits: limits_of(config) })
+        Ok(Session { store, ledger, limits: limits_of(config), catalog: config.catalog.clone() })
     }
 
     /// A job by its id.
@@ -146,6 +152,10 @@ impl Jobs for Session {
 
     fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError> {
         Ok(standing(&self.ledger.globals.budgets, &self.limits))
+    }
+
+    fn allowances(&mut self) -> Result<Vec<AllowanceView>, CliError> {
+        Ok(AllowanceView::all(&self.catalog, &self.ledger.globals.drawn, clock::now()))
     }
 
     /// Writes the change down; the next process that works on the job acts on it.

@@ -11,13 +11,15 @@ use super::jobs::Jobs;
 use super::live;
 use super::style::{Align, Line, Paint, table};
 use super::words::{self, Setting};
-use crate::view::{BudgetView, JobView};
+use crate::catalog::show;
+use crate::view::{AllowanceView, BudgetView, JobView};
 
 /// With `--json`, everything at once.
 #[derive(Serialize)]
 struct Shown<'a> {
     jobs: &'a [JobView],
     budgets: &'a [BudgetView],
+    allowances: &'a [AllowanceView],
 }
 
 /// Prints the state of all jobs, or of one.
@@ -29,13 +31,14 @@ pub fn run(args: &StatusArgs, context: &Context, jobs: &mut dyn Jobs) -> Result<
             context.document("status", "job", &view, || one(&view, &setting))?;
         }
         None => {
-            let (views, budgets) = (jobs.views()?, jobs.budgets()?);
+            let (views, budgets, allowances) = (jobs.views()?, jobs.budgets()?, jobs.allowances()?);
             if context.globals.json {
-                let shown = Shown { jobs: &views, budgets: &budgets };
+                let shown = Shown { jobs: &views, budgets: &budgets, allowances: &allowances };
                 context.print(&context::document_of("status", &shown)?)?;
             } else {
                 context.lines(&many(&views, &setting))?;
                 context.lines(&of_budgets(&budgets, &setting))?;
+                context.lines(&of_allowances(&allowances, &setting))?;
             }
         }
     }
@@ -117,6 +120,35 @@ fn budget(view: &BudgetView, limit: f64, setting: &Setting) -> Vec<(Paint, Strin
         (paint, format::total(left)),
         (Paint::Plain, renews),
     ]
+}
+
+/// Every allowance that was drawn on in its present period; nothing where none was.
+pub fn of_allowances(views: &[AllowanceView], setting: &Setting) -> Vec<Line> {
+    let row = |view: &AllowanceView| {
+        let ends =
+            view.ends_at.map_or_else(|| "never".to_owned(), |at| format!("ends {}", setting.moment(at)));
+        vec![
+            (Paint::Name, crate::escape::short(&view.account, 32)),
+            (Paint::Plain, view.period.clone()),
+            (Paint::Plain, count(view.requests_used)),
+            (Paint::Plain, show::left(view)),
+            (Paint::Plain, view.renews_at.map_or(ends, |at| setting.moment(at))),
+        ]
+    };
+    let rows: Vec<_> = views.iter().filter(|view| view.requests_used > 0).map(row).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let headings = [
+        ("FREE", Align::Left),
+        ("PER", Align::Left),
+        ("REQUESTS", Align::Right),
+        ("LEFT", Align::Left),
+        ("RENEWS", Align::Left),
+    ];
+    let mut lines = vec![Line::new()];
+    lines.extend(table(&headings, &rows));
+    lines
 }
 
 /// One job with everything that is known of it.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::Catalog;
 use crate::catalog::settings::Settings;
 
+mod allowance;
 mod budget;
 pub mod duration;
 pub mod find;

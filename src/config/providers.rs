@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::allowance::allowance;
 use super::hours;
 use super::reader::{self, Log, Parsed, Section};
 use super::secrets::{self, Reference};
@@ -64,7 +65,8 @@ fn one(
         hours: hours::list(section, log),
         limits: limits(section, log),
         timeout: section.get("timeout", log, reader::duration),
-        free: section.get("free", log, reader::boolean),
+        allowance: allowance(section, log),
+        free: if section.is_table("free") { None } else { section.get("free", log, reader::boolean) },
     };
     if known.is_none() {
         check_own(section, name, &settings, log);

@@ -198,6 +198,11 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
+    /// Whether a key is set to a table, where it may be set to something plain too.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|node| matches!(node.value, Value::Table(_)))
+    }
+
     /// Reports the keys nobody asked for.
     pub(super) fn finish(&self, log: &mut Log) {
         for (key, node) in self.table {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::{BudgetView, JobView};
+use crate::view::{AllowanceView, BudgetView, JobView};
 
 mod client;
 mod place;
@@ -102,6 +102,8 @@ pub enum Request {
     },
     /// Where every budget stands.
     Budgets,
+    /// What is left of what accounts give for nothing.
+    Allowances,
     /// Read the config again.
     Reload,
     /// Stop as on SIGTERM.
@@ -116,7 +118,7 @@ impl Request {
             | Request::Change { job, .. }
             | Request::Adopt { job }
             | Request::Flush { job } => Some(job),
-            Request::Views | Request::Budgets | Request::Reload | Request::Stop => None,
+            Request::Views | Request::Budgets | Request::Allowances | Request::Reload | Request::Stop => None,
         }
     }
 
@@ -134,6 +136,8 @@ pub enum Response {
     Views(Vec<JobView>),
     /// To [`Request::Budgets`].
     Budgets(Vec<BudgetView>),
+    /// To [`Request::Allowances`].
+    Allowances(Vec<AllowanceView>),
     /// It is done, and durable.
     Done,
     /// It is not done, and why.

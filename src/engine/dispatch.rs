@@ -16,7 +16,7 @@ use crate::attempt::{ErrorCode, ItemStatus};
 use crate::catalog::Route;
 use crate::clock::Timestamp;
 use crate::input::limit::with_output_limit;
-use crate::job::{AttemptId, Item, Job, JobId};
+use crate::job::{AttemptId, Item, Job, JobId, When};
 use crate::ledger::{Full, Scope, Tags};
 use crate::money::Usd;
 use crate::plan::limit::larger;
@@ -39,6 +39,8 @@ const MOST_PASSED_OVER: u32 = 32;
 enum Admission {
     Start(Arc<Route>, Usd),
     Park(Parked),
+    /// Until another has filled a cache for it; those behind it may go.
+    Follow(Parked),
     OutOfMoney(Box<Full>),
     /// Until a person acts, for what the item itself asks for.
     SetAside(Parked),
@@ -184,6 +186,8 @@ impl Engine {
         let names = class.ladder.0.get(usize::from(key.1)).map_or(&[][..], Vec::as_slice);
         let routes = self.lanes.of_step(names);
         let deadline = self.deadline(id, job, class.deadline);
+        self.side_by_side(id, key, &routes);
+        self.dearest_first(id, key, &routes);
         let (mut at, mut moved_up) = (0, false);
         let mut waiting = Waits::default();
         while let Some(item) = self.queues[id].steps[&key].ready.get(at).cloned() {
@@ -207,6 +211,10 @@ impl Engine {
                     if !waiting.add(parked, &item, &routes, limited) {
                         break;
                     }
+                    at += 1;
+                }
+                Admission::Follow(parked) => {
+                    waiting.because(parked);
                     at += 1;
                 }
                 Admission::OutOfMoney(full) => {
@@ -302,13 +310,26 @@ impl Engine {
             allow_unpriced: job.options.allow_unpriced,
             capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
             known: self.known(&job.id),
+            cover: &|route, item| self.cover(route, item, &self.known(&job.id)),
             door: &|route| self.lanes.door(route, self.now),
         };
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         match choose(routes, item, &given) {
             Choice::Send(route) => {
+                let may_wait = !urgent && job.options.when != When::Asap;
+                if let Some(until) = self.fills_until(&route, item).filter(|_| may_wait) {
+                    let words = Some(format!("{} reads a prompt that others share", route.name));
+                    return Admission::Follow(Parked {
+                        waiting: Waiting::RateLimit,
+                        until: Some(until),
+                        words,
+                    });
+                }
                 let item = self.as_sent(job, item, step, &route);
-                let worst_case = price::worst_case(&route, &item).unwrap_or(Usd::ZERO);
+                let worst_case = match self.drawing(&route, &item, &self.known(&job.id)) {
+                    Some(drawing) if drawing.is_sure => Usd::ZERO,
+                    _ => price::worst_case(&route, &item).unwrap_or(Usd::ZERO),
+                };
                 match self.afford(job, state, &item, tags, worst_case) {
                     Ok(()) => Admission::Start(route, worst_case),
                     Err(Short::Item(why)) => Admission::End(ErrorCode::MaxCost, why),
@@ -365,6 +386,7 @@ impl Engine {
         self.lanes.account(lane).sent(now);
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
         let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
+        let drawing = self.drawing(&route, &sent, &self.known(&job.id)).map(Box::new);
         self.record(Record::Started(Started {
             attempt,
             job: job.id.clone(),
@@ -375,8 +397,10 @@ impl Engine {
             at: now,
             day: self.today.day(),
             tags,
+            drawing,
         }));
         self.recording.push_back((self.ledger.globals.seq, attempt));
+        self.fill(lane, (&job.id, step), &sent, attempt);
         let call = Call { attempt, job: job.id.clone(), route, item: sent };
         let stage = Stage::Recording(has_room);
         let job = job.clone();

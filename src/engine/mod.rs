@@ -42,6 +42,8 @@ mod copies;
 mod decide;
 mod dispatch;
 mod flight;
+mod free;
+mod groups;
 mod lanes;
 mod outcome;
 mod queue;
@@ -51,6 +53,7 @@ mod tests;
 mod views;
 
 use flight::Flight;
+use groups::Groups;
 use lanes::Lanes;
 use queue::{JobQueue, StepQueue};
 
@@ -155,6 +158,7 @@ pub struct Engine {
     lanes: Lanes,
     queues: BTreeMap<JobId, JobQueue>,
     flights: HashMap<AttemptId, Flight>,
+    groups: Groups,
     /// Started attempts in the order of their records, waiting for these to be durable.
     recording: VecDeque<(Seq, AttemptId)>,
     on_hold: bool,
@@ -177,6 +181,7 @@ impl Engine {
             lanes: Lanes::new(routes, now),
             queues: BTreeMap::new(),
             flights: HashMap::new(),
+            groups: Groups::default(),
             recording: VecDeque::new(),
             on_hold: false,
             checkpoint_at: now + CHECKPOINT_EVERY,
@@ -242,6 +247,7 @@ impl Engine {
             self.now = now;
             self.checkpoint_at = self.checkpoint_at.min(now + CHECKPOINT_EVERY);
             self.lanes.clock_set_back(now);
+            self.groups.forget();
             for queue in self.queues.values_mut() {
                 queue.clock_set_back(now + Duration::from_secs(60));
             }

@@ -15,7 +15,7 @@ use crate::catalog::Route;
 use crate::check::Verdict;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, Job, JobId, Wire};
-use crate::ledger::{ItemState, Phase};
+use crate::ledger::{Amount, ItemState, Phase};
 use crate::money::Usd;
 use crate::plan::estimate::{Known, class_of};
 use crate::plan::limit::larger;
@@ -39,6 +39,7 @@ impl Engine {
         {
             self.effects.push(Effect::Tell(notice));
         }
+        self.filled(&flight, matches!(ending.outcome, Outcome::Answer(_)));
         let verdict = self.judge(&flight, &ending);
         match (verdict, &ending.outcome) {
             (Some(Verdict::Run(commands)), Outcome::Answer(answer)) => {
@@ -112,6 +113,7 @@ impl Engine {
 
     /// A start that was never sent.
     pub(super) fn conclude_withdrawn(&mut self, flight: Flight) {
+        self.filled(&flight, false);
         let why = "not sent: the job was stopped or its route closed".to_owned();
         let decision = Decision {
             status: AttemptStatus::Cancelled,
@@ -156,6 +158,7 @@ impl Engine {
         let now = self.now;
         let priced = self.priced_by(&flight, &ending);
         let bill = bill(&priced, &flight, &ending, &self.known(&flight.job.id));
+        let (bill, drawn) = self.after_allowance(&flight, &ending, bill);
         let Decision { status, error, then } = decision;
         let then = match then {
             Then::Accept | Then::GiveUp => then,
@@ -184,8 +187,9 @@ impl Engine {
         };
         let class =
             self.queues.get(&job.id).map_or_else(|| class_of(&job).into(), |queue| queue.class.clone());
-        let ended =
+        let mut ended =
             ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, class, now);
+        ended.drawn = drawn;
         if step.is_none() {
             self.answer_copies(&ended);
         }
@@ -371,6 +375,7 @@ fn ended_record(
         open_tags,
         input_estimate: item.input_tokens,
         class,
+        drawn: Amount::NOTHING,
     };
     match ending.outcome {
         Outcome::Answer(answer) => Ended {

@@ -7,7 +7,7 @@
 //! Pure.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::budgets::TagLists;
@@ -64,6 +64,8 @@ pub(super) struct StepQueue {
     pub parked: Option<Parked>,
     /// Pending items of this class and step.
     pub pending: u32,
+    /// Beginnings that several of those ready share; `None` until they are looked at.
+    pub alike: Option<HashSet<u32>>,
     /// Waiting out a pause.
     later: BinaryHeap<Reverse<(Timestamp, ItemIndex)>>,
     /// Asked for, not yet here.
@@ -205,6 +207,7 @@ impl JobQueue {
     pub(super) fn loaded(&mut self, item: Arc<Item>, step: u8) {
         let queue = self.step(item.class, step);
         queue.loading = queue.loading.saturating_sub(1);
+        queue.alike = None;
         queue.ready.push_back(item);
     }
 
@@ -227,7 +230,10 @@ impl JobQueue {
         states.set_queued(index, true);
         match later {
             Some(due) if queue.later.len() < MOST_LATER => queue.later.push(Reverse((due, index))),
-            None if queue.ready.len() < OVERFLOW => queue.ready.push_back(item),
+            None if queue.ready.len() < OVERFLOW => {
+                queue.alike = None;
+                queue.ready.push_back(item);
+            }
             _ => {
                 states.set_queued(index, false);
                 queue.forget();

@@ -3,6 +3,8 @@
 mod bench;
 mod budgets;
 mod copies;
+mod free;
+mod groups;
 mod ladders;
 mod orders;
 mod routes;

@@ -21,6 +21,7 @@ use crate::plan::estimate::Estimates;
 use crate::record::{Record, Seq, Snapshot, Started};
 
 mod budget;
+mod drawn;
 mod items;
 mod job;
 mod limits;
@@ -28,6 +29,7 @@ mod period;
 mod stats;
 
 pub use budget::{Budgets, Full, Reservation, Sums, Tags};
+pub use drawn::{Amount, Drawing, Drawn};
 pub use items::{Counts, ItemState, ItemStates, Phase};
 pub use job::{JobLedger, JobState, OpenAttempt, Partial};
 pub use limits::{Alert, Caps, Limits, Period, Scope};
@@ -45,6 +47,8 @@ pub struct Globals {
     pub budgets: Budgets,
     /// What answers taught of tokens, over all jobs.
     pub estimates: Estimates,
+    /// What is used up of what accounts give for nothing.
+    pub drawn: Drawn,
 }
 
 /// The durable state of everything.
@@ -105,10 +109,14 @@ impl Ledger {
                 let Started { worst_case: amount, day, tags, .. } = started;
                 let reservation = Reservation { amount: *amount, day: *day, tags: tags.clone() };
                 self.globals.budgets.reserve(started.attempt, reservation);
+                if let Some(drawing) = &started.drawing {
+                    self.globals.drawn.reserve(started.attempt, drawing);
+                }
                 self.with(&started.job, |state| state.started(started));
             }
             Record::Ended(ended) => {
                 self.globals.budgets.settle(ended.attempt, ended.cost, ended.at_risk);
+                self.globals.drawn.settle(ended.attempt, ended.drawn);
                 self.globals.estimates.learn(ended);
                 self.with(&ended.job, |state| state.ended(ended));
             }

@@ -286,6 +286,7 @@ impl Driver {
             Request::Budgets => {
                 drop(reply.send(Response::Budgets(self.engine.budgets(clock::now()))));
             }
+            Request::Allowances => drop(reply.send(Response::Allowances(self.engine.allowances()))),
             Request::View { job } => {
                 let mut views = self.engine.views(clock::now());
                 views.retain(|view| view.job_id == job);

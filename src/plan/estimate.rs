@@ -39,6 +39,8 @@ pub struct Estimates {
     inputs: BTreeMap<Arc<str>, Seen>,
     /// By class, then by `provider/model`.
     outputs: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Seen>>,
+    /// The same of input tokens that were read from a cache, against all of them.
+    cached: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Seen>>,
 }
 
 /// Sums over answers.
@@ -74,7 +76,8 @@ impl Seen {
 
 impl Estimates {
     /// Before the first answer.
-    pub const NOTHING: Estimates = Estimates { inputs: BTreeMap::new(), outputs: BTreeMap::new() };
+    pub const NOTHING: Estimates =
+        Estimates { inputs: BTreeMap::new(), outputs: BTreeMap::new(), cached: BTreeMap::new() };
 
     /// Learns from the end of an attempt, where the provider said what it used.
     pub fn learn(&mut self, ended: &Ended) {
@@ -93,6 +96,11 @@ impl Estimates {
         let total = |models: &BTreeMap<Arc<str>, Seen>| models.values().map(|seen| seen.answers).sum();
         let models = entry(&mut self.outputs, class, MOST_CLASSES, total);
         entry(models, model, MOST_MODELS, |seen| seen.answers).add(0, usage.output);
+        if usage.cache_read > 0 || self.cached.get(class).is_some_and(|models| models.contains_key(model)) {
+            let models = entry(&mut self.cached, class, MOST_CLASSES, total);
+            let seen = entry(models, model, MOST_MODELS, |seen| seen.answers);
+            seen.add(usage.input, usage.cache_read.min(usage.input));
+        }
     }
 
     /// Input tokens a model will probably report for an item.
@@ -109,6 +117,13 @@ impl Estimates {
             Some(seen) => (seen.shrunk(seen.expected, prior), Basis::Measured),
             None => (prior, Basis::Assumed),
         }
+    }
+
+    /// The share of its input tokens that an attempt of a class will probably read from a cache: none until
+    /// it is measured, for a cache that is merely hoped for pays no bill.
+    pub fn cached_share(&self, class: &str, route: &Route) -> f64 {
+        let seen = self.cached.get(class).and_then(|models| models.get(model_of(route)));
+        seen.map_or(0.0, |seen| seen.shrunk(seen.expected, 0.0))
     }
 
     /// Output tokens an attempt of a class will probably be billed for.
@@ -137,7 +152,8 @@ impl Known<'_> {
     pub fn usage(&self, route: &Route, item: &Item) -> Usage {
         let input = self.estimates.input(route, item).tokens.min(item.most_input_tokens());
         let output = self.estimates.output(self.class, route, item).tokens;
-        Usage { input, output, ..Usage::default() }
+        let cache_read = (input as f64 * self.estimates.cached_share(self.class, route)).round() as u64;
+        Usage { input, cache_read, output, ..Usage::default() }
     }
 }
 
@@ -156,7 +172,7 @@ fn model_of(route: &Route) -> &str {
 }
 
 /// The most output tokens a request can be billed for.
-pub(super) fn most_output(route: &Route, item: &Item) -> Option<u64> {
+pub fn most_output(route: &Route, item: &Item) -> Option<u64> {
     match item.max_output {
         Some(asked) => Some(u64::from(asked)),
         None => route.max_output.map(|most| most * u64::from(item.choices.max(1))),
@@ -229,6 +245,28 @@ mod tests {
         assert_eq!(estimates.input_ratio("a/m").1, Basis::Assumed);
         asked.max_output = Some(100);
         assert_eq!(estimates.output("long", &route, &asked).tokens, 100);
+    }
+
+    #[test]
+    fn what_is_read_from_a_cache_counts_once_it_is_measured() {
+        let mut estimates = Estimates::default();
+        let (asked, route) = (Item { input_tokens: 1_000, ..item(0) }, route("a/m", 2));
+        let asked =
+            Item { body: crate::job::Body { json: vec![b' '; 2_000].into(), model_at: None }, ..asked };
+        let cached =
+            |estimates: &Estimates, class| Known { estimates, class }.usage(&route, &asked).cache_read;
+        let read = |tokens| Usage { cache_read: tokens, ..usage(1_000, 10) };
+        estimates.observe("c", "a/m", 1_000, &read(0));
+        assert_eq!(cached(&estimates, "c"), 0);
+        for _ in 0..12 {
+            estimates.observe("c", "a/m", 1_000, &read(800));
+        }
+        assert_eq!((cached(&estimates, "c"), cached(&estimates, "other")), (600, 0));
+        // Those that read nothing count too, from the first that did.
+        for _ in 0..12 {
+            estimates.observe("c", "a/m", 1_000, &read(0));
+        }
+        assert_eq!(cached(&estimates, "c"), 343);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use crate::catalog::{PriceTable, Route};
 use crate::clock::Timestamp;
 use crate::job::Item;
 use crate::money::{Usage, Usd};
-use crate::plan::estimate::{Known, most_output};
+use crate::plan::estimate::Known;
+pub use crate::plan::estimate::most_output;
 
 /// The bill of one attempt, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,9 @@ const LONGEST_CYCLE: Duration = Duration::from_secs(8 * 24 * 3_600);
 /// Changes of price looked at in that time, so that an odd table costs no more than this.
 const MOST_CHANGES: usize = 400;
 
+/// Comes after every price.
+const DEARER_THAN_ANY: Usd = Usd::from_pico(i128::MAX);
+
 /// What a route says to an item at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -32,6 +35,19 @@ pub enum Door {
     Open,
     /// Not now.
     Closed(Waiting, Option<Timestamp>),
+}
+
+/// What the allowance of a route's account does for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// Nothing: the route is taken at its price.
+    None,
+    /// It pays.
+    Whole,
+    /// It is used up, and will pay for all that is left from then on.
+    Soon(Timestamp),
+    /// It is used up, and without it the route takes nothing until then.
+    UsedUp(Option<Timestamp>),
 }
 
 /// What the caller knows beyond route and item.
@@ -50,6 +66,8 @@ pub struct Circumstances<'a> {
     pub capped: bool,
     /// What earlier answers taught of tokens.
     pub known: Known<'a>,
+    /// What is given for nothing.
+    pub cover: &'a dyn Fn(&Route, &Item) -> Cover,
     /// Health and quotas of a route.
     pub door: &'a dyn Fn(&Route) -> Door,
 }
@@ -118,7 +136,9 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
         let why = reasons.join("; ");
         return if too_long { Choice::TooLong } else { Choice::Never { why, can_be_mended } };
     }
-    fitting.sort_by(|a, b| (a.cost, &a.route.name).cmp(&(b.cost, &b.route.name)));
+    // At the same cost, one that takes it now.
+    let rank = |candidate: &Candidate<'_>| (candidate.cost, candidate.opens.is_some());
+    fitting.sort_by(|a, b| (rank(a), &a.route.name).cmp(&(rank(b), &b.route.name)));
     first_open(&fitting, given)
 }
 
@@ -171,9 +191,23 @@ struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     fn new(route: &'a Arc<Route>, item: &Item, given: &Circumstances<'_>) -> Candidate<'a> {
-        let opens = closed_until(route, item, given);
+        let cover = (given.cover)(route, item);
+        let opens = match cover {
+            Cover::UsedUp(until) => Some(until),
+            Cover::Soon(at) if is_patient(Waiting::Window, Some(at), given) => Some(Some(at)),
+            // No hour is cheaper than one that costs nothing.
+            Cover::Whole if route.hours.is_open(given.now) => None,
+            _ => closed_until(route, item, given),
+        };
         let sent_at = opens.flatten().filter(|&at| at <= given.wait_until).unwrap_or(given.now);
-        Candidate { route, opens, cost: cost_at(route, item, sent_at, given) }
+        let cost = match cover {
+            // Others go on meanwhile, whatever they cost.
+            Cover::UsedUp(_) => DEARER_THAN_ANY,
+            Cover::Whole => Usd::ZERO,
+            Cover::Soon(at) if opens == Some(Some(at)) => Usd::ZERO,
+            _ => cost_at(route, item, sent_at, given),
+        };
+        Candidate { route, opens, cost }
     }
 }
 

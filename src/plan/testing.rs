@@ -42,6 +42,7 @@ pub(crate) fn route(name: &str, per_token: u64) -> Route {
         hours: Calendar::always(),
         limits: Limits::default(),
         account_limits: Limits::default(),
+        allowance: None,
         unusable: None,
     }
 }

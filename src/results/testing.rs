@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::attempt::{AttemptStatus, CostBasis, ErrorCode, ItemStatus};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Class, ItemIndex, Job, JobId, JobOptions, Source, Wire};
+use crate::ledger::Amount;
 use crate::money::{Usage, Usd};
 use crate::record::{Ended, ItemTotals, Next, RouteFacts, Settled};
 use crate::results::folder::Folder;
@@ -94,6 +95,7 @@ pub(crate) fn rejected(job: &Job, item: ItemIndex, number: u16) -> Ended {
         open_tags: tags(item),
         input_estimate: 600,
         class: "reviews".into(),
+        drawn: Amount::NOTHING,
     }
 }
 

@@ -72,6 +72,7 @@ impl Overnight {
         self.owned(move |request| match request {
             Request::Views => Response::Views(views.clone()),
             Request::Budgets => Response::Budgets(Vec::new()),
+            Request::Allowances => Response::Allowances(Vec::new()),
             Request::View { job } => match views.iter().find(|view| view.job_id == *job) {
                 Some(view) => Response::Views(vec![view.clone()]),
                 None => Response::no_such_job(job),

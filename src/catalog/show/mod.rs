@@ -27,7 +27,7 @@ mod windows;
 pub use choose::is_meant;
 pub use models::{ModelRow, ModelsShown, models};
 pub use prices::{LanePrice, PriceListShown, PricesShown, prices};
-pub use providers::{Found, ProviderRow, ProvidersShown, providers};
+pub use providers::{Found, ProviderRow, ProvidersShown, left, providers};
 pub use windows::{SHOWN, Span, State, WindowRow, WindowsShown, windows};
 
 /// Times for scripts: RFC 3339 in UTC.

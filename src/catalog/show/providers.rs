@@ -11,6 +11,8 @@ use crate::catalog::model::Model;
 use crate::catalog::provider::{Key, Provider};
 use crate::catalog::{Catalog, Limits, PriceTable};
 use crate::clock::Timestamp;
+use crate::ledger::Drawn;
+use crate::view::AllowanceView;
 
 /// All providers, as `--json` prints them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,6 +48,8 @@ pub struct ProviderRow {
     /// When it does.
     #[serde(serialize_with = "super::rfc3339::option")]
     pub next_window_at: Option<Timestamp>,
+    /// What its account gives for nothing, and what is left of it.
+    pub allowance: Option<AllowanceView>,
     /// What to do where it cannot be used.
     pub hint: Option<String>,
     /// The command that starts a local one.
@@ -109,6 +113,10 @@ fn row(catalog: &Catalog, provider: &Provider, now: Timestamp) -> ProviderRow {
         price_window: varying.map(|table| window(table, now)),
         next_window: varying.zip(next_at).map(|(table, at)| window(table, at)),
         next_window_at: next_at,
+        allowance: provider
+            .allowance
+            .as_ref()
+            .and_then(|given| AllowanceView::of(&provider.name, given, &Drawn::default(), now)),
         hint: provider.unusable(),
         start: provider.start.clone(),
         note: provider.note.clone(),
@@ -199,9 +207,29 @@ impl ProviderRow {
         }
         let window = Some(self.window_text(now, zone)).filter(|text| !text.is_empty());
         let ping = self.found.as_ref().map(|found| format!("ping {}ms", found.ping_ms));
-        let parts = [window, self.limits.clone(), self.base_url.clone(), ping];
+        let free = self.allowance.as_ref().map(|view| free(view, now, zone));
+        let parts = [window, free, self.limits.clone(), self.base_url.clone(), ping];
         parts.into_iter().flatten().collect::<Vec<_>>().join("   ")
     }
+}
+
+/// `950 requests left free (renews 00:00 UTC)`.
+fn free<Z: TimeZone>(view: &AllowanceView, now: Timestamp, zone: &Z) -> String
+where
+    Z::Offset: Display,
+{
+    let renews = view.renews_at.map(|at| format!(" (renews {})", clock(at, now, zone)));
+    format!("{} left free{}", left(view), renews.unwrap_or_default())
+}
+
+/// What is left of an allowance: `950 requests and 4M tokens`.
+pub fn left(view: &AllowanceView) -> String {
+    let parts = [
+        view.requests_left.map(|n| format!("{} requests", super::tokens(Some(n)))),
+        view.tokens_left.map(|n| format!("{} tokens", super::tokens(Some(n)))),
+        view.left_usd.map(|amount| format!("${amount:.2}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]
@@ -227,6 +255,8 @@ mod tests {
         assert!(line("anthropic").contains("prices only"));
         assert!(text.find("deepseek") < text.find("anthropic"));
         assert!(!text.contains("canary"));
+        let openrouter = providers(&with_keys(&["openrouter"]), now).text(now, &chrono::Utc);
+        assert!(openrouter.contains("50 requests left free (renews "), "{openrouter}");
         assert_eq!(serde_json::to_value(&shown).unwrap()["schema"], "overnight.providers/1");
     }
 }

@@ -37,6 +37,7 @@ impl Case {
         };
         let given = Circumstances {
             now: self.now,
+            cover: &|_, _| Cover::None,
             when: self.when,
             urgent: self.urgent,
             wait_until: self.wait_until,

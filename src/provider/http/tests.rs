@@ -142,6 +142,7 @@ fn call(body: &'static str) -> Call {
             hours: Calendar::always(),
             limits: Limits::default(),
             account_limits: Limits::default(),
+            allowance: None,
             unusable: None,
         }),
         item: Arc::new(Item {

@@ -306,6 +306,7 @@ fn call(number: u64, body: &str, model: &str) -> Call {
             hours: Calendar::always(),
             limits: Default::default(),
             account_limits: Default::default(),
+            allowance: None,
             unusable: None,
         }),
         item: Arc::new(Item {

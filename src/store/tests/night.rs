@@ -9,7 +9,7 @@ use super::rig::{Rig, items, job};
 use crate::attempt::{AttemptStatus, CostBasis, ErrorCode, ItemStatus};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, ItemIndex, Job, JobId, Wire};
-use crate::ledger::{Day, JobLedger, Ledger, OpenAttempt, Phase};
+use crate::ledger::{Amount, Day, JobLedger, Ledger, OpenAttempt, Phase};
 use crate::money::{Usage, Usd};
 use crate::record::{
     Checkpoint, Ended, ItemTotals, JobChange, Next, PartCommitted, Record, RouteFacts, Seq, Settled, Started,
@@ -203,6 +203,7 @@ impl<R: Rig> Night<R> {
             at: self.now(),
             day: Day::default(),
             tags: [format!("team={}", item % 3).into()].into(),
+            drawing: None,
         }));
     }
 
@@ -437,6 +438,7 @@ fn ended(
         open_tags: Vec::new(),
         input_estimate: 100,
         class: "reviews".into(),
+        drawn: Amount::NOTHING,
     }
 }
 

@@ -9,6 +9,7 @@ use overnight::money::Usd;
 use overnight::provider::simulated::{Fault, Line};
 use overnight::record::{Ended, Next};
 
+use super::free;
 use super::invariants::attempt;
 use super::rows::Part;
 use super::world::{Submission, World};
@@ -29,23 +30,26 @@ pub(super) fn job(world: &World, submission: &Submission, state: &JobLedger, row
 
 /// Every request the provider saw has one row (G10), and its bill is within ours.
 pub(super) fn provider(world: &World) {
-    let mut rows = BTreeMap::new();
+    let (mut rows, mut covered) = (BTreeMap::new(), BTreeSet::new());
     let (mut known, mut at_risk) = (Usd::ZERO, Usd::ZERO);
     for submission in &world.jobs {
         for row in world.night.rows.committed(&submission.job.id).attempts {
             known += if row.at_risk == Usd::ZERO { row.cost } else { Usd::ZERO };
             at_risk += row.at_risk;
+            covered.extend(free::is_covered(&row).then_some(row.attempt));
             assert!(rows.insert(row.attempt, row.at_risk).is_none(), "I2: {} has two rows", row.attempt);
         }
     }
-    let mut unbilled = Usd::ZERO;
+    let (mut unbilled, mut for_nothing) = (Usd::ZERO, Usd::ZERO);
     for line in world.night.provider.log() {
         assert!(rows.contains_key(&attempt(line)), "G10: {} was sent and has no row", attempt(line));
         if line.fault == Some(Fault::ServerErrorBilled) {
             unbilled += line.billed;
+        } else if covered.contains(&attempt(line)) {
+            for_nothing += line.billed;
         }
     }
-    let billed = world.night.provider.totals().billed;
+    let billed = world.night.provider.totals().billed - for_nothing;
     assert!(known <= billed && billed <= known + at_risk + unbilled, "I8: {known} {billed} {at_risk}");
 }
 
@@ -56,6 +60,12 @@ fn money_adds_up(state: &JobLedger, rows: &Part, lines: &BTreeMap<AttemptId, &Li
         let line = lines.get(&row.attempt);
         let billed = line.map_or(Usd::ZERO, |line| line.billed);
         at_risk += row.at_risk;
+        if free::is_covered(row) {
+            assert_eq!(row.cost, Usd::ZERO, "I8: {} was paid for twice", row.attempt);
+            let is_known = row.usage.is_some() && row.status != AttemptStatus::Unknown;
+            assert!(!is_known || row.drawn.money == billed, "I8: {} drew something else", row.attempt);
+            continue;
+        }
         if row.at_risk > Usd::ZERO {
             assert_eq!(row.cost_basis, CostBasis::Estimated);
             assert!(billed <= row.at_risk, "I8: {} was billed more than its worst case", row.attempt);

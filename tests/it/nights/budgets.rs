@@ -231,6 +231,10 @@ impl Purse {
         if line.fault == Some(Fault::ServerErrorBilled) {
             return;
         }
+        // An allowance may pay for it; what it did not pay for is in the sums of the rows at the end.
+        if started.drawing.is_some() {
+            return;
+        }
         for key in keys(submission, started.item, started.at, zone) {
             let sum = self.billed.entry(key.clone()).or_default();
             *sum += line.billed;

@@ -19,6 +19,7 @@ use super::A_DAY;
 use super::audit;
 use super::budgets::Purse;
 use super::chance::Chance;
+use super::free;
 use super::seen::Seen;
 use super::world::World;
 
@@ -89,7 +90,8 @@ impl Witness {
         let bare = |world: &World| {
             let jobs = world.night.engine.ledger().jobs();
             let jobs = jobs.map(|(job, state)| (job.id.clone(), bare(state))).collect::<Vec<_>>();
-            (jobs, world.night.engine.ledger().globals.budgets.clone())
+            let globals = &world.night.engine.ledger().globals;
+            (jobs, globals.budgets.clone(), globals.drawn.clone())
         };
         let before = bare(world);
         world.night.restart(0, before.0.len().is_multiple_of(2));
@@ -174,6 +176,7 @@ impl Witness {
         let days = if world.limits.is_some() { 100 } else { 30 };
         assert!(world.night.now() < world.begins + A_DAY * days, "I19: it took {days} days");
         audit::provider(world);
+        free::end(world);
         self.purse.end(world, cuts);
         if !self.forgot {
             let over = world.night.provider.totals().over_limit;

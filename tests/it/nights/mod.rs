@@ -7,6 +7,7 @@
 mod audit;
 mod budgets;
 mod chance;
+mod free;
 mod invariants;
 mod rows;
 mod scenario;

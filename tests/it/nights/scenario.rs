@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use overnight::catalog::Allowance;
 use overnight::check::Check;
 use overnight::clock::Timestamp;
 use overnight::job::{JobOptions, OnUnknown, When};
@@ -9,8 +10,8 @@ use overnight::ledger::Limits;
 use overnight::money::Usd;
 use overnight::provider::simulated::{Fault, FaultRates, Faults};
 
-use super::budgets;
 use super::chance::Chance;
+use super::{budgets, free};
 
 /// 2026-11-21 22:00 UTC.
 pub(super) const EVENING: Timestamp = Timestamp::from_micros(1_795_298_400_000_000);
@@ -37,6 +38,8 @@ pub(super) struct Scenario {
     pub(super) unsafe_steps: u32,
     /// Budgets of the process and of tags.
     pub(super) limits: Option<Limits>,
+    /// What every account gives for nothing.
+    pub(super) allowance: Option<Allowance>,
     /// When it begins.
     pub(super) begins: Timestamp,
 }
@@ -109,6 +112,7 @@ impl Scenario {
             clock_jumps,
             unsafe_steps: 200 + chance.below(800) as u32,
             limits,
+            allowance: free::draw(chance),
             begins,
         }
     }
@@ -152,6 +156,7 @@ impl Scenario {
             clock_jumps: 0.0,
             unsafe_steps: 0,
             limits: None,
+            allowance: None,
             begins: EVENING,
         }
     }

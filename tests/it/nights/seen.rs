@@ -26,6 +26,7 @@ pub(super) struct Seen {
     pub(super) out_of_budget: u64,
     pub(super) over_midnight: u64,
     pub(super) alerts: u64,
+    for_nothing: u64,
     pub(super) requests: u64,
     pub(super) pico: i128,
 }
@@ -43,6 +44,7 @@ impl Seen {
             self.escalated += u64::from(row.escalation.is_some());
             self.longer += u64::from(row.asks_for_more());
             self.failed_over += u64::from(&*row.route.provider == "other");
+            self.for_nothing += u64::from(super::free::is_covered(row));
             self.at_peak += u64::from(&*row.route.window == "peak");
         }
     }
@@ -66,7 +68,7 @@ impl Seen {
         }
     }
 
-    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 16] {
+    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 17] {
         [
             (&mut self.cuts, 2_000, "power cuts"),
             (&mut self.holds, 500, "full disks"),
@@ -84,10 +86,11 @@ impl Seen {
             (&mut self.out_of_budget, 200, "stops by a budget"),
             (&mut self.over_midnight, 200, "nights that spent on both sides of midnight"),
             (&mut self.alerts, 500, "alerts"),
+            (&mut self.for_nothing, 1_000, "attempts that cost nothing"),
         ]
     }
 
-    fn counts(&self) -> [u64; 16] {
+    fn counts(&self) -> [u64; 17] {
         [
             self.cuts,
             self.holds,
@@ -105,6 +108,7 @@ impl Seen {
             self.out_of_budget,
             self.over_midnight,
             self.alerts,
+            self.for_nothing,
         ]
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use overnight::catalog::calendar::Calendar;
 use overnight::catalog::hours::Hours;
-use overnight::catalog::{Limits, PriceTable, PriceWindow, Route};
+use overnight::catalog::{Allowance, Limits, PriceTable, PriceWindow, Route};
 use overnight::check::Check;
 use overnight::clock::Timestamp;
 use overnight::job::{Body, Class, Item, ItemOptions, Job, JobId, Ladder, Needs, Source, Wire};
@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) rpm: Option<u64>,
     /// The budgets of its config.
     pub(super) limits: Option<ledger::Limits>,
+    /// What every account gives for nothing.
+    pub(super) allowance: Option<Allowance>,
     pub(super) begins: Timestamp,
 }
 
@@ -69,7 +71,15 @@ impl World {
         let jobs = scenario.jobs.iter().enumerate();
         let jobs = jobs.map(|(number, order)| submission(number, order, &ladder, scenario.begins)).collect();
         let (rpm, begins) = (scenario.rpm, scenario.begins);
-        let mut world = World { night, jobs, on_hold: false, rpm, limits: None, begins };
+        let mut world = World {
+            night,
+            jobs,
+            on_hold: false,
+            rpm,
+            limits: None,
+            allowance: scenario.allowance.clone(),
+            begins,
+        };
         if let Some(limits) = &scenario.limits {
             world.set_limits(limits.clone());
         }
@@ -154,6 +164,7 @@ fn route(scenario: &Scenario, name: &str, price: Price) -> Route {
         hours: Calendar::always(),
         limits: Limits { concurrency: Some(scenario.concurrency), rpm: scenario.rpm, ..Limits::default() },
         account_limits: Limits::default(),
+        allowance: scenario.allowance.clone().map(Arc::new),
         unusable: None,
     }
 }

@@ -9,7 +9,7 @@ use overnight::clock::Timestamp;
 use overnight::job::{
     AttemptId, Body, Class, Item, ItemIndex, Job, JobId, JobOptions, Ladder, Needs, Source, Wire,
 };
-use overnight::ledger::Day;
+use overnight::ledger::{Amount, Day};
 use overnight::money::{Usage, Usd};
 use overnight::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled, Started};
 use overnight::results::folder::Folder;
@@ -150,6 +150,7 @@ impl World {
             open_tags: Vec::new(),
             input_estimate: 100,
             class: "reviews".into(),
+            drawn: Amount::NOTHING,
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }
@@ -167,6 +168,7 @@ pub(crate) fn started(job: &Job, attempt: AttemptId, item: ItemIndex) -> Started
         at: at(1),
         day: Day::default(),
         tags: [].into(),
+        drawing: None,
     }
 }
 
