@@ -1,4 +1,4 @@
-//! The family's vocabulary of refusals: what error codes, error types and, where those say nothing,
+//! The vocabulary of refusals: what error codes, error types and, where those say nothing,
 //! phrases of the message mean.
 //!
 //! One table serves every vendor, so that it also serves every gateway that passes a vendor's words

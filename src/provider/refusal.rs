@@ -12,7 +12,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::text::cut;
-use super::{MOST_KEPT, Response, words};
+use super::response::{MOST_KEPT, Response};
+use super::words;
 use crate::attempt::{ErrorCode, Outcome, Refusal, RefusalKind};
 use crate::catalog::endpoint::Quirks;
 use crate::clock::Timestamp;
