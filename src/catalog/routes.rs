@@ -116,7 +116,7 @@ mod tests {
             ("sim/small", None),
             ("deepseek/deepseek-flash", Some("set DEEPSEEK_API_KEY")),
             ("together/deepseek-ai/DeepSeek-V4-Flash-0731", Some("retired on 2026-10-22")),
-            ("anthropic/claude-opus-5", Some("the anthropic format is not supported yet; prices only")),
+            ("anthropic/claude-opus-5", Some("set ANTHROPIC_API_KEY")),
             ("azure/gpt-5.4", Some("set AZURE_OPENAI_API_KEY")),
         ] {
             assert_eq!(catalog.route(name, now()).unwrap().unusable.as_deref(), why, "{name}");

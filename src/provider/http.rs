@@ -23,6 +23,7 @@ use super::response::{MOST_KEPT, Response};
 use super::scrub::Scrubber;
 use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
 use crate::catalog::endpoint::{Auth, Endpoint, Header};
+use crate::catalog::provider::Family;
 use crate::clock::{self, Timestamp};
 use crate::engine::Call;
 use crate::job::Wire;
@@ -272,6 +273,10 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
         value.set_sensitive(*is_key);
         headers.insert(header, value);
     }
+    if endpoint.auth == Family::Anthropic.auth() {
+        let (name, value) = anthropic::VERSION;
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
     let Some(key) = &endpoint.key else { return Ok(headers) };
     let (name, value) = match &endpoint.auth {
         Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
@@ -398,10 +403,14 @@ impl Chunks {
     }
 }
 
-/// `{"data": [{"id": …}]}`, or the list alone (Together).
+/// `{"data": [{"id": …}]}`, the list alone (Together), or `{"models": [{"name": "models/…"}]}` (Gemini).
 fn model_names(body: &[u8]) -> Result<Vec<String>, String> {
     let reply: Value =
         serde_json::from_slice(body).map_err(|_| "the list of models is not JSON".to_owned())?;
+    if let Some(models) = reply["models"].as_array() {
+        let names = models.iter().filter_map(|model| model["name"].as_str());
+        return Ok(names.map(|name| name.trim_start_matches("models/").to_owned()).collect());
+    }
     let list = if reply.is_array() { &reply } else { &reply["data"] };
     let models = list.as_array().ok_or("the list of models has no `data`")?;
     Ok(models.iter().filter_map(|model| model["id"].as_str()).map(str::to_owned).collect())

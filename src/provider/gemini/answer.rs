@@ -133,7 +133,9 @@ fn finish(reason: &str) -> Finish {
         "" | "STOP" | "FINISH_REASON_UNSPECIFIED" => Finish::Complete,
         "MAX_TOKENS" => Finish::Truncated,
         // A call that cannot be made is nothing.
-        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS" | "NO_IMAGE" => Finish::Empty,
+        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS" | "NO_IMAGE" => {
+            Finish::Empty
+        }
         "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => {
             Finish::ContentFilter
         }

@@ -43,7 +43,8 @@ pub fn read(response: &Response<'_>, quirks: &Quirks, now: Timestamp) -> Outcome
         return refused();
     }
     // Bytes that are no text are rare; only then is the body copied.
-    let parsed = parse(&response.body).or_else(|why| parse(lossy(&response.body).as_bytes()).map_err(|_| why));
+    let parsed =
+        parse(&response.body).or_else(|why| parse(lossy(&response.body).as_bytes()).map_err(|_| why));
     match parsed {
         Ok(reply) => Outcome::Answer(reply.into_answer(response)),
         Err(answer::NoAnswer::Error) => refused(),

@@ -56,7 +56,10 @@ pub(super) enum Part<'a> {
     /// A tool the model calls.
     Call(Call<'a>),
     /// What the tool gave: a JSON string.
-    Result { id: String, output: Json<'a> },
+    Result {
+        id: String,
+        output: Json<'a>,
+    },
 }
 
 #[derive(Debug)]
@@ -103,10 +106,10 @@ impl<'a> Ask<'a> {
     pub(super) fn checked(self, prompt: &str) -> Result<Ask<'a>, String> {
         match self.turns.last() {
             None => Err(format!("`{prompt}` is missing or empty")),
-            Some(Turn { role: Role::Assistant, .. }) => {
-                Err("the last turn is the assistant's, which other formats cannot continue; end with a user turn"
-                    .to_owned())
-            }
+            Some(Turn { role: Role::Assistant, .. }) => Err(
+                "the last turn is the assistant's, which other formats cannot continue; end with a user turn"
+                    .to_owned(),
+            ),
             Some(turn) if turn.parts.is_empty() => Err(format!("the last turn of `{prompt}` is empty")),
             Some(_) => Ok(self),
         }

@@ -75,7 +75,12 @@ fn messages<'a>(json: &'a str, ask: &mut Ask<'a>) -> Result<(), String> {
             "user" => ask.push(Role::User, parts),
             "assistant" => {
                 if let Some(calls) = message.get("tool_calls").filter(|calls| calls.get() != "null") {
-                    parts.extend(elements(calls.get(), "`tool_calls`")?.into_iter().map(|c| call(c.get())).collect::<Result<Vec<_>, _>>()?);
+                    parts.extend(
+                        elements(calls.get(), "`tool_calls`")?
+                            .into_iter()
+                            .map(|c| call(c.get()))
+                            .collect::<Result<Vec<_>, _>>()?,
+                    );
                 }
                 ask.push(Role::Assistant, parts);
             }
@@ -254,13 +259,17 @@ fn write_turn(role: Role, parts: &[Part<'_>], messages: &mut Vec<String>) {
     let mut calls = Vec::new();
     for part in parts {
         match part {
-            Part::Text(text) => content.push((Object::new().with_text("type", "text").with("text", text).end(), Some(text))),
+            Part::Text(text) => {
+                content.push((Object::new().with_text("type", "text").with("text", text).end(), Some(text)))
+            }
             Part::Image(image) => {
                 let url = Object::new().with_text("url", &image.url()).end();
-                content.push((Object::new().with_text("type", "image_url").with("image_url", &url).end(), None));
+                content
+                    .push((Object::new().with_text("type", "image_url").with("image_url", &url).end(), None));
             }
             Part::Call(call) => {
-                let function = Object::new().with_text("name", &call.name).with_text("arguments", &call.arguments);
+                let function =
+                    Object::new().with_text("name", &call.name).with_text("arguments", &call.arguments);
                 let call = Object::new().with_text("id", &call.id).with_text("type", "function");
                 calls.push(call.with("function", &function.end()).end());
             }
@@ -308,7 +317,8 @@ fn write_format(format: &Format<'_>) -> String {
         Format::JsonObject => Object::new().with_text("type", "json_object").end(),
         Format::Schema { name, schema, strict } => {
             let name = name.clone().unwrap_or_else(|| quoted("answer").into());
-            let schema = Object::new().with("name", &name).with("schema", schema).with_some("strict", strict.as_ref());
+            let schema =
+                Object::new().with("name", &name).with("schema", schema).with_some("strict", strict.as_ref());
             Object::new().with_text("type", "json_schema").with("json_schema", &schema.end()).end()
         }
     }

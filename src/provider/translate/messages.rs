@@ -28,7 +28,8 @@ pub(super) fn read(body: &str) -> Result<Ask<'_>, String> {
             "stop_sequences" => ask.stop = strings(value, &name)?,
             "tools" => ask.tools = tools(value.get())?,
             "tool_choice" => ask.tool_choice = tool_choice(value.get())?,
-            "thinking" if text(fields(value.get(), "`thinking`")?.get("type")).as_deref() == Some("disabled") => {}
+            "thinking"
+                if text(fields(value.get(), "`thinking`")?.get("type")).as_deref() == Some("disabled") => {}
             "output_config" => ask.format = format_of_config(value.get())?,
             "output_format" => ask.format = format(value.get())?,
             name if value.get() == "null" || DROPPED.contains(&name) => {}

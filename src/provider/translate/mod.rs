@@ -68,7 +68,8 @@ pub fn request(
 }
 
 fn read(item: &Item) -> Result<Ask<'_>, String> {
-    let body = std::str::from_utf8(&item.body.json).map_err(|error| format!("the body is no text: {error}"))?;
+    let body =
+        std::str::from_utf8(&item.body.json).map_err(|error| format!("the body is no text: {error}"))?;
     match item.wire {
         Wire::Chat => chat::read(body),
         Wire::Responses => responses::read(body),

@@ -160,7 +160,11 @@ fn response(value: &Value) -> Reply {
         }
         if item["type"] == "function_call" {
             let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-            reply.calls.push(Called { id: text("call_id"), name: text("name"), arguments: text("arguments") });
+            reply.calls.push(Called {
+                id: text("call_id"),
+                name: text("name"),
+                arguments: text("arguments"),
+            });
         }
     }
     reply
@@ -212,9 +216,13 @@ fn as_response(reply: &Reply) -> String {
     let status = if cut.is_some() { "incomplete" } else { "completed" };
     let part = match reply.finish {
         Finish::Refusal => Object::new().with_text("type", "refusal").with_text("refusal", &reply.text),
-        _ => Object::new().with_text("type", "output_text").with_text("text", &reply.text).with("annotations", "[]"),
+        _ => Object::new()
+            .with_text("type", "output_text")
+            .with_text("text", &reply.text)
+            .with("annotations", "[]"),
     };
-    let message = Object::new().with_text("type", "message").with_text("id", "msg_0").with_text("status", status);
+    let message =
+        Object::new().with_text("type", "message").with_text("id", "msg_0").with_text("status", status);
     let message = message.with_text("role", "assistant").with("content", &list([part.end()])).end();
     let calls = reply.calls.iter().map(|call| {
         let head = Object::new().with_text("type", "function_call").with_text("call_id", &call.id);
@@ -233,7 +241,10 @@ fn as_response(reply: &Reply) -> String {
         .with("created_at", "0")
         .with_text("status", status)
         .with("error", "null")
-        .with("incomplete_details", &cut.map_or("null".into(), |why| Object::new().with_text("reason", why).end()))
+        .with(
+            "incomplete_details",
+            &cut.map_or("null".into(), |why| Object::new().with_text("reason", why).end()),
+        )
         .with_text("model", reply.model.as_deref().unwrap_or_default())
         .with("output", &list(message.into_iter().chain(calls)))
         .with_some("usage", reply.usage.map(|_| usage.end()))
@@ -281,7 +292,8 @@ fn as_content(reply: &Reply) -> String {
         let call = Object::new().with_text("name", &call.name).with("args", &call.arguments).end();
         Object::new().with("functionCall", &call).end()
     });
-    let content = Object::new().with("parts", &list(text.into_iter().chain(calls))).with_text("role", "model");
+    let content =
+        Object::new().with("parts", &list(text.into_iter().chain(calls))).with_text("role", "model");
     let candidate = Object::new().with("content", &content.end()).with_text("finishReason", reason);
     let Usage { input, output, cache_read, reasoning, .. } = reply.usage();
     let usage = Object::new()
@@ -323,11 +335,15 @@ mod tests {
 
     #[test]
     fn an_answer_is_the_same_after_a_walk_through_every_format() {
-        let call = json!([{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}}]);
+        let call =
+            json!([{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}}]);
         for (body, finish) in [
             (chat(&json!({"role": "assistant", "content": "hi \u{1f600}"}), "stop"), Finish::Complete),
             (chat(&json!({"role": "assistant", "content": "cut o"}), "length"), Finish::Truncated),
-            (chat(&json!({"role": "assistant", "content": null, "tool_calls": call}), "tool_calls"), Finish::Complete),
+            (
+                chat(&json!({"role": "assistant", "content": null, "tool_calls": call}), "tool_calls"),
+                Finish::Complete,
+            ),
         ] {
             let first = Reply::read(&body).unwrap().1;
             assert_eq!(first.finish, finish);
@@ -335,7 +351,11 @@ mod tests {
                 let there = reply(&body, wire).unwrap_or_else(|| body.clone());
                 let (own, read) = Reply::read(&there).unwrap();
                 assert_eq!(own, wire);
-                assert_eq!((&read.text, read.finish, read.usage), (&first.text, finish, first.usage), "{there}");
+                assert_eq!(
+                    (&read.text, read.finish, read.usage),
+                    (&first.text, finish, first.usage),
+                    "{there}"
+                );
                 assert_eq!(read.calls.len(), first.calls.len());
                 for (mut there, here) in read.calls.into_iter().zip(&first.calls) {
                     // generateContent has no ids.
