@@ -209,11 +209,11 @@ mod tests {
         };
         let keyless = ["litellm", "llamacpp", "ollama", "portkey", "sim", "vllm"];
         assert_eq!(reached(&with_keys(&[])), keyless);
-        assert!(reached(&with_keys(&["openai", "anthropic"])).contains(&"openai".to_owned()));
+        assert!(reached(&with_keys(&["openai", "anthropic"])).contains(&"anthropic".to_owned()));
         assert!(
-            !reached(&with_keys(&["anthropic", "azure"]))
+            !reached(&with_keys(&["bedrock", "azure"]))
                 .iter()
-                .any(|name| name == "anthropic" || name == "azure")
+                .any(|name| name == "bedrock" || name == "azure")
         );
     }
 

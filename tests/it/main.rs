@@ -18,6 +18,8 @@ mod cli;
 mod counterpart;
 /// Costs against an exact model in another language.
 mod exact;
+/// Every wire family, by one set of tests.
+mod families;
 /// DuckDB, Polars and pyarrow.
 mod judges;
 /// `kill -9`, fifty times.

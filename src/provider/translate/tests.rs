@@ -150,7 +150,11 @@ fn what_cannot_be_said_is_refused_by_name() {
         ),
         (Wire::Messages, json!({"messages": [{"role": "user", "content": 7}]}), "content"),
         (Wire::GenerateContent, json!({"contents": []}), "contents"),
-        (Wire::GenerateContent, json!({"contents": [{"role": "model", "parts": [{"text": "x"}]}]}), "model"),
+        (
+            Wire::GenerateContent,
+            json!({"contents": [{"role": "model", "parts": [{"text": "x"}]}]}),
+            "assistant",
+        ),
         (Wire::GenerateContent, parts(json!({"fileData": {}})), "fileData"),
         (Wire::GenerateContent, parts(json!({"text": "x", "thought": true})), "thought"),
         (
