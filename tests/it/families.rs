@@ -425,7 +425,8 @@ max_output = 16_384
     assert!(log.iter().all(|line| line.admission != Admission::OverLimit));
 
     // Asked as chats, answered in the family's format, exported as chats.
-    let out = overnight.run("results --format openai-batch -o out.jsonl");
+    let job = ran.json()["jobs"][0]["job_id"].as_str().unwrap().to_owned();
+    let out = overnight.run(&format!("results {job} --format openai-batch -o out.jsonl"));
     assert_eq!(out.code, 0, "{out:?}");
     let lines = std::fs::read_to_string(overnight.path().join("out.jsonl")).unwrap();
     let bodies: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
