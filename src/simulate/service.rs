@@ -57,9 +57,10 @@ pub(super) async fn respond(
     serve(&shared, &switch, wire, None, &parts, &body).await
 }
 
-/// The model in `/v1beta/models/MODEL:generateContent`.
+/// The model in `/v1beta/models/MODEL:generateContent`, which is also served as `/v1`.
 fn generated_by(path: &str) -> Option<&str> {
-    let path = path.strip_prefix("/v1beta/")?.strip_suffix(":generateContent")?;
+    let path = path.strip_suffix(":generateContent")?;
+    let path = path.strip_prefix("/v1beta/").or_else(|| path.strip_prefix("/v1/"))?;
     Some(path.strip_prefix("models/").unwrap_or(path))
 }
 
