@@ -275,7 +275,7 @@ fn images_go_where_they_can_be_taken() {
 fn answers_that_are_not_whole_are_told_alike() {
     for (fault, finish) in [(Fault::Length, Finish::Truncated), (Fault::Empty, Finish::Empty)] {
         each(&faulty(fault), |pair| {
-            assert_eq!(pair.answer(&question()).finish, finish, "{:?}", pair.speaker)
+            assert_eq!(pair.answer(&question()).finish, finish, "{:?}", pair.speaker);
         });
     }
     // Not every family tells a model that declines from a filter.

@@ -260,7 +260,7 @@ fn write_turn(role: Role, parts: &[Part<'_>], messages: &mut Vec<String>) {
     for part in parts {
         match part {
             Part::Text(text) => {
-                content.push((Object::new().with_text("type", "text").with("text", text).end(), Some(text)))
+                content.push((Object::new().with_text("type", "text").with("text", text).end(), Some(text)));
             }
             Part::Image(image) => {
                 let url = Object::new().with_text("url", &image.url()).end();

@@ -183,7 +183,7 @@ fn as_completion(reply: &Reply) -> String {
         Finish::Complete | Finish::Refusal | Finish::Empty => "stop",
     };
     let declined = reply.finish == Finish::Refusal;
-    let text = (!reply.text.is_empty()).then(|| quoted(&reply.text)).unwrap_or_else(|| "null".to_owned());
+    let text = if reply.text.is_empty() { "null".to_owned() } else { quoted(&reply.text) };
     let (content, refusal) = if declined { ("null", text.as_str()) } else { (text.as_str(), "null") };
     let message = Object::new()
         .with_text("role", "assistant")
