@@ -74,6 +74,19 @@ pub enum Wire {
     GenerateContent,
 }
 
+impl Wire {
+    /// Where requests in this format go, as results name it.
+    pub fn endpoint(self) -> &'static str {
+        match self {
+            Wire::Chat => "/v1/chat/completions",
+            Wire::Responses => "/v1/responses",
+            Wire::Embeddings => "/v1/embeddings",
+            Wire::Messages => "/v1/messages",
+            Wire::GenerateContent => "/v1beta/models:generateContent",
+        }
+    }
+}
+
 /// The ordered steps of model strength; each step is a set of equals, named `provider/model`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ladder(pub Vec<Vec<String>>);

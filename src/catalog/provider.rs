@@ -98,7 +98,26 @@ impl Family {
 
     /// Whether we can speak its formats.
     pub fn has_adapter(self) -> bool {
-        self == Family::OpenAi
+        self != Family::Bedrock
+    }
+
+    /// The formats its providers take, where nothing else is known.
+    pub fn wires(self) -> Vec<Wire> {
+        match self {
+            Family::OpenAi => vec![Wire::Chat, Wire::Responses, Wire::Embeddings],
+            Family::Anthropic => vec![Wire::Messages],
+            Family::Gemini => vec![Wire::GenerateContent],
+            Family::Bedrock => Vec::new(),
+        }
+    }
+
+    /// How its providers want the key, where nothing else is known.
+    pub fn auth(self) -> Auth {
+        match self {
+            Family::OpenAi | Family::Bedrock => Auth::Bearer,
+            Family::Anthropic => Auth::Header("x-api-key".to_owned()),
+            Family::Gemini => Auth::Header("x-goog-api-key".to_owned()),
+        }
     }
 }
 
@@ -130,7 +149,7 @@ impl Provider {
             key_optional: true,
             key: Key::Missing,
             headers: Vec::new(),
-            wires: vec![Wire::Chat, Wire::Responses, Wire::Embeddings],
+            wires: Family::default().wires(),
             local: false,
             gateway: false,
             free: false,

@@ -119,7 +119,7 @@ mod tests {
             ("sim/small", None),
             ("deepseek/deepseek-flash", Some("set DEEPSEEK_API_KEY")),
             ("together/deepseek-ai/DeepSeek-V4-Flash-0731", Some("retired on 2026-10-22")),
-            ("anthropic/claude-opus-5", Some("the anthropic format is not supported yet; prices only")),
+            ("anthropic/claude-opus-5", Some("set ANTHROPIC_API_KEY")),
             ("azure/gpt-5.4", Some("set AZURE_OPENAI_API_KEY")),
         ] {
             assert_eq!(catalog.route(name, now()).unwrap().unusable.as_deref(), why, "{name}");
@@ -212,11 +212,11 @@ mod tests {
         };
         let keyless = ["litellm", "llamacpp", "ollama", "portkey", "sim", "vllm"];
         assert_eq!(reached(&with_keys(&[])), keyless);
-        assert!(reached(&with_keys(&["openai", "anthropic"])).contains(&"openai".to_owned()));
+        assert!(reached(&with_keys(&["openai", "anthropic"])).contains(&"anthropic".to_owned()));
         assert!(
-            !reached(&with_keys(&["anthropic", "azure"]))
+            !reached(&with_keys(&["bedrock", "azure"]))
                 .iter()
-                .any(|name| name == "anthropic" || name == "azure")
+                .any(|name| name == "bedrock" || name == "azure")
         );
     }
 

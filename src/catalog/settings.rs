@@ -131,7 +131,9 @@ impl Catalog {
 
 impl ProviderSettings {
     fn apply(&self, provider: &mut Provider) {
-        replace(&mut provider.family, self.family);
+        if let Some(family) = self.family.filter(|family| *family != provider.family) {
+            (provider.family, provider.wires, provider.auth) = (family, family.wires(), family.auth());
+        }
         replace(&mut provider.auth, self.auth.clone());
         replace(&mut provider.wires, self.wires.clone());
         replace(&mut provider.lanes, self.lanes.clone());

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::Local;
 use serde_json::json;
@@ -20,7 +21,7 @@ use crate::catalog::{Catalog, Route};
 use crate::check::{Check, Rule};
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::input::{ClassUse, ReadOptions, Template, Zone, when};
+use crate::input::{ClassUse, Judge, ReadOptions, Template, Zone, when};
 use crate::job::{Class, Item, JobOptions, Ladder};
 use crate::provider::translate;
 
@@ -66,6 +67,8 @@ pub fn ask(flags: &JobFlags, queue: &QueueFlags, config: &Config, now: Timestamp
         deadline: Some(deadline),
         not_before: None,
     };
+    let names = class.ladder.0.iter().flatten();
+    let routes = names.filter_map(|name| config.catalog.route(name, now)).collect();
     let prompt = flags.prompt.as_deref().map(Template::parse).transpose().map_err(CliError::usage)?;
     let fingerprint = json!({
         "models": written, "is_fixed": is_fixed, "deadline": deadline_as_written, "priority": class.priority,
@@ -86,7 +89,7 @@ pub fn ask(flags: &JobFlags, queue: &QueueFlags, config: &Config, now: Timestamp
             auto_id: flags.auto_id,
             duplicates: options.duplicates,
             limit: flags.limit.map(|limit| u64::from(limit.get())),
-            judge: can_be_sent,
+            judge: judge(routes),
             ..ReadOptions::new(now)
         },
         options,
@@ -152,9 +155,26 @@ impl Ask {
     }
 }
 
-/// What else a line must hold, as reading goes on.
-fn can_be_sent(item: &Item) -> Result<(), String> {
-    translate::can(item)?;
+/// What else a line must hold: a format that one of the job's `routes` takes, and a check that is one.
+fn judge(routes: Vec<Arc<Route>>) -> Judge {
+    Judge::new(move |item| {
+        can_be_sent(item, &routes)?;
+        check_is_sound(item)
+    })
+}
+
+/// Whether some route takes what the line says. Lines of other classes may have models of their own,
+/// which are known when all is read; the engine then says what does not fit.
+fn can_be_sent(item: &Item, routes: &[Arc<Route>]) -> Result<(), String> {
+    let mut reasons = routes.iter().filter(|_| item.class == 0).map(|route| translate::obstacle(item, route));
+    let Some(first) = reasons.next() else { return Ok(()) };
+    match first {
+        Some(reason) if reasons.all(|other| other.is_some()) => Err(reason),
+        _ => Ok(()),
+    }
+}
+
+fn check_is_sound(item: &Item) -> Result<(), String> {
     match item.options.as_ref().and_then(|options| options.check.as_ref()) {
         Some(check) => Rule::compile(check).map(drop).map_err(|error| format!("`check`: {error}")),
         None => Ok(()),

@@ -231,7 +231,7 @@ impl Lanes {
                 }
                 RefusalKind::Server => open(account.failed(now, &refusal.message), &refusal.message),
                 RefusalKind::NoCredit | RefusalKind::Auth => {
-                    let news = account.stop(now, &refusal.message);
+                    let news = account.stop(now, &refusal.message, refusal.retry_after);
                     news.then(|| Notice::AccountStopped(name.clone(), refusal.message.clone()))
                 }
                 RefusalKind::ModelGone => {

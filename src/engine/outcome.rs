@@ -14,12 +14,13 @@ use crate::attempt::{AttemptStatus, CostBasis, Ending, ErrorCode, Finish, ItemSt
 use crate::catalog::Route;
 use crate::check::Verdict;
 use crate::clock::Timestamp;
-use crate::job::{AttemptId, Item, Job, JobId, Wire};
+use crate::job::{AttemptId, Item, Job, JobId};
 use crate::ledger::{Amount, ItemState, Phase};
 use crate::money::Usd;
 use crate::plan::estimate::{Known, class_of};
 use crate::plan::limit::larger;
 use crate::plan::price::{self, Bill};
+use crate::provider::translate;
 use crate::record::{Ended, ItemTotals, Next, Record, RouteFacts, Settled};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -447,20 +448,12 @@ fn facts(route: &Route, priced: &Route, item: &Item, ending: &Ending) -> RouteFa
     RouteFacts {
         provider: route.provider.clone(),
         model: route.model.clone(),
-        endpoint: endpoint(item.wire),
+        endpoint: translate::target(item.wire, &route.wires).unwrap_or(item.wire).endpoint().into(),
         lane: route.lane.clone(),
         window: priced.map_or_else(|| "flat".into(), |(rate, _)| rate.window.clone()),
         price_id: priced.map_or_else(|| "unpriced".into(), |(_, id)| id.clone()),
         input_price: priced.map(|(rate, _)| rate.for_prompt(prompt).input),
         output_price: priced.map(|(rate, _)| rate.for_prompt(prompt).output),
-    }
-}
-
-fn endpoint(wire: Wire) -> Arc<str> {
-    match wire {
-        Wire::Chat | Wire::Messages | Wire::GenerateContent => "/v1/chat/completions".into(),
-        Wire::Responses => "/v1/responses".into(),
-        Wire::Embeddings => "/v1/embeddings".into(),
     }
 }
 

@@ -41,7 +41,9 @@ pub mod template;
 pub mod tokens;
 pub mod when;
 
+use std::fmt;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 pub use classes::ClassUse;
 pub use problem::{BadLine, BadLines, ReadError};
@@ -90,7 +92,7 @@ pub struct ReadOptions {
     /// The most bytes a line may have.
     pub max_line: usize,
     /// What else a line must hold to be used, or why it cannot be.
-    pub judge: fn(&Item) -> Result<(), String>,
+    pub judge: Judge,
 }
 
 impl ReadOptions {
@@ -110,8 +112,31 @@ impl ReadOptions {
             line_commands: false,
             duplicates: Duplicates::default(),
             max_line: MAX_LINE,
-            judge: |_| Ok(()),
+            judge: Judge::default(),
         }
+    }
+}
+
+/// Says why a line cannot be used that is a request as far as reading goes.
+#[derive(Clone, Default)]
+pub struct Judge(Option<Arc<Verdict>>);
+
+type Verdict = dyn Fn(&Item) -> Result<(), String> + Send + Sync;
+
+impl Judge {
+    /// Judges so.
+    pub fn new(verdict: impl Fn(&Item) -> Result<(), String> + Send + Sync + 'static) -> Judge {
+        Judge(Some(Arc::new(verdict)))
+    }
+
+    pub(crate) fn judge(&self, item: &Item) -> Result<(), String> {
+        self.0.as_ref().map_or(Ok(()), |verdict| verdict(item))
+    }
+}
+
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Judge" } else { "no judge" })
     }
 }
 

@@ -280,7 +280,7 @@ impl<'o> Reader<'o> {
             None => Bytes::copy_from_slice(original.bytes()),
         };
         let item = item(self.next_index, custom_id, class, request.wire, json, facts, overrides.item);
-        (self.options.judge)(&item)?;
+        self.options.judge.judge(&item)?;
         match claim {
             Claim::Given(free) => self.ids.claim(free),
             Claim::Made => self.ids.claim_made(line),

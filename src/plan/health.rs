@@ -101,10 +101,13 @@ impl Account {
     }
 
     /// It refused for want of credit or a valid key. Returns whether that is news.
-    pub fn stop(&mut self, now: Timestamp, reason: &str) -> bool {
+    ///
+    /// It is asked again now and then, and not before `wait` is over, where the provider says when its
+    /// limit opens.
+    pub fn stop(&mut self, now: Timestamp, reason: &str, wait: Option<Duration>) -> bool {
         let news = !self.shut.as_ref().is_some_and(|shut| shut.stopped);
         self.shut = Some(Shut {
-            probe_at: now + STOPPED_PROBE,
+            probe_at: now + wait.unwrap_or_default().max(STOPPED_PROBE),
             probing: false,
             reason: reason.into(),
             stopped: true,
@@ -183,10 +186,14 @@ mod tests {
     #[test]
     fn a_stopped_account_is_news_once_and_probed_every_ten_minutes() {
         let mut account = Account::new(START);
-        assert!(account.stop(START, "no credit"));
-        assert!(!account.stop(START, "no credit"));
+        assert!(account.stop(START, "no credit", None));
+        assert!(!account.stop(START, "no credit", Some(Duration::from_secs(1))));
         assert!(account.admits(START + STOPPED_PROBE - Duration::from_secs(1)).is_err());
         assert!(account.admits(START + STOPPED_PROBE).is_ok());
+        let month = Duration::from_secs(9 * 24 * 3_600);
+        account.stop(START, "spend limit", Some(month));
+        assert!(account.admits(START + month - Duration::from_secs(1)).is_err());
+        assert!(account.admits(START + month).is_ok());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::job::{Item, Needs, When, Wire};
 use crate::money::Usd;
 use crate::plan::estimate::Known;
 use crate::plan::price;
+use crate::provider::translate;
 use crate::view::Waiting;
 
 /// Longest a busy route is waited for while another one of the step is free.
@@ -96,6 +97,8 @@ pub struct Kind {
     wire: Wire,
     needs: Needs,
     too_long: Vec<bool>,
+    /// Of a route: what its format cannot say.
+    untold: Vec<Option<String>>,
     has_cap: bool,
     names_no_limit: bool,
 }
@@ -107,6 +110,7 @@ impl Kind {
             wire: item.wire,
             needs: item.needs,
             too_long: routes.iter().map(|route| is_too_long(route, item)).collect(),
+            untold: routes.iter().map(|route| translate::obstacle(item, route)).collect(),
             has_cap: item.options.as_ref().is_some_and(|options| options.max_cost.is_some()),
             names_no_limit: item.max_output.is_none(),
         }
@@ -226,8 +230,8 @@ fn obstacle(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Obs
     if let Some(reason) = &route.unusable {
         return unset(reason);
     }
-    if !route.wires.contains(&item.wire) {
-        return never("its endpoint does not take this kind of request");
+    if let Some(reason) = translate::obstacle(item, route) {
+        return never(&reason);
     }
     if let Some(features) = &route.features {
         let Needs { tools, vision, json_schema } = item.needs;

@@ -19,13 +19,15 @@ use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::openai::{self, MOST_KEPT, Path, Response};
+use super::response::{MOST_KEPT, Response};
 use super::scrub::Scrubber;
 use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
 use crate::catalog::endpoint::{Auth, Endpoint, Header};
-use crate::clock;
+use crate::catalog::provider::Family;
+use crate::clock::{self, Timestamp};
 use crate::engine::Call;
-use crate::provider::limits;
+use crate::job::Wire;
+use crate::provider::{anthropic, gemini, limits, openai, translate};
 
 /// The most of a body that is read, after decompression; a gzip bomb ends here.
 const MOST_BODY: usize = 64 * 1024 * 1024;
@@ -72,8 +74,7 @@ impl Providers {
 pub struct HttpProvider {
     endpoint: Endpoint,
     client: Client,
-    /// By the number of [`Path`].
-    urls: [Url; 3],
+    base_url: Url,
     models_url: Url,
     headers: HeaderMap,
     /// Finds the keys where a provider echoes them.
@@ -90,10 +91,10 @@ impl fmt::Debug for HttpProvider {
 impl HttpProvider {
     /// Prepares what is the same for every request; an error where the configuration cannot be sent.
     pub fn new(endpoint: Endpoint, client: Client) -> Result<HttpProvider, String> {
-        let url = |path: &str| url(&endpoint, path);
+        let base_url = base_url(&endpoint)?;
         Ok(HttpProvider {
-            urls: [url(Path::ALL[0].as_str())?, url(Path::ALL[1].as_str())?, url(Path::ALL[2].as_str())?],
-            models_url: url("/models")?,
+            models_url: below(&base_url, "/models"),
+            base_url,
             headers: headers(&endpoint)?,
             scrubber: Scrubber::new(endpoint.keys()),
             client,
@@ -103,19 +104,58 @@ impl HttpProvider {
 
     /// Sends a call, once, and says how it ended.
     pub async fn call(&self, call: &Call) -> Ending {
-        let (path, body) = match openai::request(&call.item, &call.route.model, &self.endpoint.quirks) {
+        let (wire, body) = match self.request(call) {
             Ok(request) => request,
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
-        let mut request = Request::new(Method::POST, self.urls[path as usize].clone());
+        let mut request = Request::new(Method::POST, self.url(wire, &call.route.model));
         *request.headers_mut() = self.headers.clone();
+        if wire == Wire::Messages {
+            let (name, value) = anthropic::VERSION;
+            request.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        }
         let id = HeaderValue::try_from(call.attempt.to_string()).expect("letters and digits");
         request.headers_mut().insert(HeaderName::from_static("x-client-request-id"), id);
         *request.body_mut() = Some(body.into());
 
         let sent_at = clock::now();
-        let (outcome, hints) = self.exchange(request, path).await;
+        let (outcome, hints) = self.exchange(request, wire).await;
         Ending { outcome, hints, sent_at }
+    }
+
+    /// The format of the request, and its body.
+    fn request(&self, call: &Call) -> Result<(Wire, Bytes), String> {
+        let Call { item, route, .. } = call;
+        let none = || "its endpoint does not take this kind of request".to_owned();
+        let wire = translate::target(item.wire, &route.wires).ok_or_else(none)?;
+        let body = match wire {
+            Wire::GenerateContent if wire == item.wire => gemini::request(item)?,
+            _ if wire == item.wire => item.body.for_model(&route.model),
+            _ => translate::request(item, wire, &route.model, route.max_output, &self.endpoint.quirks)?,
+        };
+        Ok((wire, body))
+    }
+
+    fn url(&self, wire: Wire, model: &str) -> Url {
+        match wire {
+            Wire::Chat => below(&self.base_url, openai::Path::Chat.as_str()),
+            Wire::Responses => below(&self.base_url, openai::Path::Responses.as_str()),
+            Wire::Embeddings => below(&self.base_url, openai::Path::Embeddings.as_str()),
+            Wire::Messages => below(&self.base_url, anthropic::PATH),
+            Wire::GenerateContent => below(&self.base_url, &gemini::path(model)),
+        }
+    }
+
+    /// What a response to a request in this format means.
+    fn read(&self, response: &Response<'_>, wire: Wire, now: Timestamp) -> Outcome {
+        let quirks = &self.endpoint.quirks;
+        match wire {
+            Wire::Chat => openai::read(response, openai::Path::Chat, quirks, now),
+            Wire::Responses => openai::read(response, openai::Path::Responses, quirks, now),
+            Wire::Embeddings => openai::read(response, openai::Path::Embeddings, quirks, now),
+            Wire::Messages => anthropic::read(response, quirks, now),
+            Wire::GenerateContent => gemini::read(response, quirks, now),
+        }
     }
 
     /// The models this account may use, as `GET /models` lists them.
@@ -137,7 +177,7 @@ impl HttpProvider {
         }
     }
 
-    async fn exchange(&self, request: Request, path: Path) -> (Outcome, RateHints) {
+    async fn exchange(&self, request: Request, wire: Wire) -> (Outcome, RateHints) {
         // Monotonic, and decides nothing but the end of this call.
         let deadline = Instant::now() + self.endpoint.timeout;
         let mut response = match timeout_at(deadline, self.client.execute(request)).await {
@@ -159,9 +199,7 @@ impl HttpProvider {
         let headers = self.scrubber.headers(response.headers());
         let hints = limits::hints(&headers, &self.endpoint.quirks, now);
         let body = self.scrubber.body(chunks.into_bytes());
-        let read = |body| {
-            openai::read(&Response { status, headers: &headers, body }, path, &self.endpoint.quirks, now)
-        };
+        let read = |body| self.read(&Response { status, headers: &headers, body }, wire, now);
         // A refusal is told by its status; a body that broke off changes nothing about it.
         let outcome = match end {
             _ if !success => read(body),
@@ -207,16 +245,21 @@ impl HttpProvider {
     }
 }
 
-fn url(endpoint: &Endpoint, path: &str) -> Result<Url, String> {
+fn base_url(endpoint: &Endpoint) -> Result<Url, String> {
     let refuse = |why: &str| format!("provider {}: base_url {}: {why}", endpoint.provider, endpoint.base_url);
-    let mut url = Url::parse(&endpoint.base_url).map_err(|error| refuse(&error.to_string()))?;
+    let url = Url::parse(&endpoint.base_url).map_err(|error| refuse(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refuse("must start with https:// or http://"));
     }
-    // A query, as Azure's `?api-version=`, stays behind the path.
+    Ok(url)
+}
+
+/// The address of a path. A query, as Azure's `?api-version=`, stays behind it.
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
     let whole = format!("{}{path}", url.path().trim_end_matches('/'));
     url.set_path(&whole);
-    Ok(url)
+    url
 }
 
 /// The headers of every request. The key goes here and nowhere else.
@@ -229,6 +272,10 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
         let mut value = HeaderValue::try_from(value.expose()).map_err(|_| refuse())?;
         value.set_sensitive(*is_key);
         headers.insert(header, value);
+    }
+    if endpoint.auth == Family::Anthropic.auth() {
+        let (name, value) = anthropic::VERSION;
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     let Some(key) = &endpoint.key else { return Ok(headers) };
     let (name, value) = match &endpoint.auth {
@@ -359,10 +406,14 @@ impl Chunks {
     }
 }
 
-/// `{"data": [{"id": …}]}`, or the list alone (Together).
+/// `{"data": [{"id": …}]}`, the list alone (Together), or `{"models": [{"name": "models/…"}]}` (Gemini).
 fn model_names(body: &[u8]) -> Result<Vec<String>, String> {
     let reply: Value =
         serde_json::from_slice(body).map_err(|_| "the list of models is not JSON".to_owned())?;
+    if let Some(models) = reply["models"].as_array() {
+        let names = models.iter().filter_map(|model| model["name"].as_str());
+        return Ok(names.map(|name| name.trim_start_matches("models/").to_owned()).collect());
+    }
     let list = if reply.is_array() { &reply } else { &reply["data"] };
     let models = list.as_array().ok_or("the list of models has no `data`")?;
     Ok(models.iter().filter_map(|model| model["id"].as_str()).map(str::to_owned).collect())

@@ -6,6 +6,7 @@
 //! | `text_lossy` | the answer held characters that are none (lone surrogates); the text shows U+FFFD for them |
 //! | `model_mismatch` | another model answered than was asked; the price is its own where the catalog knows it on that account |
 //! | `rework` | the item was asked again by hand: [`crate::job::tag::REWORK`] |
+//! | `asked_as` | of a result: the format of the request, where the answer is in another one |
 //! | `copy_of` | of a result: the item whose answer it gets, because both asked the same |
 //! | `at_risk_nano_usd` | of an attempt: kept in every budget, because the bill is not known |
 //! | `tags` | of an attempt: the tags of its item, the job's included, which `results` has as a column |
@@ -18,6 +19,7 @@
 use serde_json::{Map, Value};
 
 use crate::catalog::names::is_same_model;
+use crate::catalog::words::wire_name;
 use crate::job::tag::is_rework;
 use crate::money::Usd;
 use crate::record::{Ended, Settled};
@@ -40,6 +42,9 @@ pub(super) fn of_attempt(ended: &Ended, response_lossy: bool) -> Option<String> 
 /// The facts about how an item ended, `last` being the attempt that ended it.
 pub(super) fn of_result(settled: &Settled, last: Option<&Ended>, response_lossy: bool) -> Option<String> {
     let mut facts = flags(&settled.tags, last, response_lossy);
+    if let Some(last) = last.filter(|last| *last.route.endpoint != *last.wire.endpoint()) {
+        facts.insert("asked_as".to_owned(), wire_name(last.wire).into());
+    }
     if let Some(original) = &settled.copied {
         facts.insert("copy_of".to_owned(), Value::from(&*original.custom_id));
     }

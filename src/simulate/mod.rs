@@ -1,4 +1,4 @@
-//! The simulated provider over HTTP, in OpenAI's wire format: [`crate::provider::simulated`] behind
+//! The simulated provider over HTTP, in the wire formats of OpenAI, Anthropic and Gemini: [`crate::provider::simulated`] behind
 //! real sockets, for trials without a key and as the other end of our tests and benchmarks.
 //!
 //! Faults are acted out for what they are: a reset is a TCP reset, a hanging request is never
@@ -8,6 +8,8 @@
 //! | path | what |
 //! |---|---|
 //! | `POST /v1/chat/completions`, `/v1/responses`, `/v1/embeddings` | answers |
+//! | `POST /v1/messages` | answers as Anthropic gives them |
+//! | `POST /v1beta/models/MODEL:generateContent` | answers as Gemini gives them |
 //! | `GET /v1/models` | the models |
 //! | `GET /sim/ledger` | totals and peaks; see [`Summary`] |
 //! | `GET /sim/log` | the request log as JSON lines; see [`LineOut`] |

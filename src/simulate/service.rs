@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::Shared;
 use super::socket::{Sent, Switch};
-use super::wire::{self, Stamp};
+use super::wire::{self, Shape, Stamp};
 use crate::clock;
 use crate::job::Wire;
 use crate::provider::simulated::{self as model, Act, ClientId, FaultChange, GARBAGE, HTML, Refusal, Ticket};
@@ -39,9 +39,13 @@ pub(super) async fn respond(
     };
     let body = body.to_bytes();
     let path = parts.uri.path();
+    if let Some(model) = generated_by(path).filter(|_| parts.method == Method::POST) {
+        return serve(&shared, &switch, Wire::GenerateContent, Some(model), &parts, &body).await;
+    }
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let wire = match (&parts.method, path) {
         (&Method::POST, "/chat/completions") => Wire::Chat,
+        (&Method::POST, "/messages") => Wire::Messages,
         (&Method::POST, "/responses") => Wire::Responses,
         (&Method::POST, "/embeddings") => Wire::Embeddings,
         (&Method::GET, "/models") => return Ok(json(wire::models(&shared.lock().config().models))),
@@ -50,7 +54,14 @@ pub(super) async fn respond(
         (&Method::POST, "/sim/faults") => return Ok(change_faults(&shared, &body)),
         _ => return Ok(refuse(&Refusal::no_path(parts.method.as_str(), parts.uri.path()))),
     };
-    serve(&shared, &switch, wire, &parts, &body).await
+    serve(&shared, &switch, wire, None, &parts, &body).await
+}
+
+/// The model in `/v1beta/models/MODEL:generateContent`, which is also served as `/v1`.
+fn generated_by(path: &str) -> Option<&str> {
+    let path = path.strip_suffix(":generateContent")?;
+    let path = path.strip_prefix("/v1beta/").or_else(|| path.strip_prefix("/v1/"))?;
+    Some(path.strip_prefix("models/").unwrap_or(path))
 }
 
 /// Asks the simulated provider, waits as long as it takes, and does what it does.
@@ -58,20 +69,22 @@ async fn serve(
     shared: &Shared,
     switch: &Switch,
     wire: Wire,
+    in_path: Option<&str>,
     parts: &Parts,
     body: &Bytes,
 ) -> Result<Response<Sent>, ResetNow> {
     let client_id = parts.headers.get("x-client-request-id").and_then(|id| id.to_str().ok());
     let client_id = client_id.map(ClientId::parse);
     let now = clock::now();
-    let asked = match model::body::read(wire, body) {
+    let asked = match read(wire, parts, body) {
         Ok(asked) => asked,
-        Err(message) => return Ok(refuse(&shared.lock().refuse_unread(now, client_id, message))),
+        Err(message) => return Ok(refuse_in(wire, &shared.lock().refuse_unread(now, client_id, message))),
     };
     let request = model::Request {
         client_id,
         key: key(&parts.headers),
-        model: &asked.model,
+        model: in_path.unwrap_or(&asked.model),
+        wire,
         prompt: asked.prompt,
         max_output: asked.max_output,
         choices: asked.choices,
@@ -83,15 +96,16 @@ async fn serve(
     if !reply.latency.is_zero() {
         tokio::time::sleep(reply.latency).await;
     }
+    let shape = Shape { wire, base64: asked.base64, tool: asked.tool };
     let mut response = match reply.act {
-        Act::Answer(answer) => json(wire::answer(wire, asked.base64, stamp, &answer)),
+        Act::Answer(answer) => json(wire::answer(&shape, stamp, &answer)),
         Act::CutBody(answer) => {
-            let whole = wire::answer(wire, asked.base64, stamp, &answer);
+            let whole = wire::answer(&shape, stamp, &answer);
             with_body("application/json", Sent::half(whole))
         }
         Act::Garbage => json(GARBAGE),
         Act::Html => with_body("text/html", Sent::whole(HTML)),
-        Act::Refuse(refusal) => refuse(&refusal),
+        Act::Refuse(refusal) => refuse_in(wire, &refusal),
         Act::Hang => pending().await,
         Act::Reset => {
             switch.reset();
@@ -99,9 +113,17 @@ async fn serve(
         }
     };
     let headers = response.headers_mut();
-    headers.insert("x-request-id", wire::header(&format!("sim-{:x}", stamp.number)));
-    wire::write_hints(headers, &reply.hints);
+    wire::write_id(wire, headers, stamp);
+    wire::write_hints(wire, headers, &reply.hints, now);
     Ok(response)
+}
+
+/// What a body asks for; the error is the message a client gets.
+fn read<'a>(wire: Wire, parts: &Parts, body: &'a [u8]) -> Result<model::Asked<'a>, String> {
+    if wire == Wire::Messages && !parts.headers.contains_key("anthropic-version") {
+        return Err("anthropic-version: header is required".to_owned());
+    }
+    model::body::read(wire, body)
 }
 
 /// A request being served: over when it is answered, and also when its client has left.
@@ -123,7 +145,8 @@ fn key(headers: &HeaderMap) -> &str {
     let plain = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.map(|value| value.strip_prefix("Bearer ").unwrap_or(value).trim());
-    bearer.or_else(|| plain("x-api-key")).or_else(|| plain("api-key")).unwrap_or_default()
+    let others = ["x-api-key", "x-goog-api-key", "api-key"];
+    bearer.or_else(|| others.into_iter().find_map(plain)).unwrap_or_default()
 }
 
 fn change_faults(shared: &Shared, body: &[u8]) -> Response<Sent> {
@@ -152,10 +175,14 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 fn refuse(refusal: &Refusal) -> Response<Sent> {
-    let mut response = json(wire::error(refusal));
+    refuse_in(Wire::Chat, refusal)
+}
+
+fn refuse_in(wire: Wire, refusal: &Refusal) -> Response<Sent> {
+    let mut response = json(wire::error(wire, refusal));
     *response.status_mut() = StatusCode::from_u16(refusal.status).expect("our own statuses are valid");
     if let Some(wait) = refusal.retry_after {
-        wire::write_retry_after(response.headers_mut(), wait);
+        wire::write_retry_after(wire, response.headers_mut(), wait);
     }
     response
 }

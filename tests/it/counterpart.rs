@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use overnight::clock::{self, Timestamp};
+use overnight::job::Wire;
 use overnight::money::Price;
 use overnight::provider::simulated::{
     Admission, ClientId, Config, Fault, FaultRates, Faults, Limits, Line, Model, Prompt, Request, Wanted,
@@ -167,6 +168,7 @@ fn another_program_used_most_of_a_minute(provider: &Handle) {
                 client_id: Some(ClientId::Other("another program".into())),
                 key: KEY,
                 model: "narrow",
+                wire: Wire::Chat,
                 prompt: Prompt { hash: n, input_tokens: 20 },
                 max_output: Some(20),
                 choices: 1,

@@ -20,6 +20,8 @@ mod counterpart;
 mod exact;
 /// What accounts give for nothing.
 mod free;
+/// Every wire family, by one set of tests.
+mod families;
 /// DuckDB, Polars and pyarrow.
 mod judges;
 /// `kill -9`, fifty times.

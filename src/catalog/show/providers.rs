@@ -252,7 +252,8 @@ mod tests {
         );
         assert_eq!(line("openai"), "openai no key - 22 models set OPENAI_API_KEY");
         assert_eq!(line("ollama"), "ollama ready - any model 4 at a time http://127.0.0.1:11434/v1");
-        assert!(line("anthropic").contains("prices only"));
+        assert!(line("bedrock").contains("prices only"));
+        assert!(line("anthropic").contains("set ANTHROPIC_API_KEY"));
         assert!(text.find("deepseek") < text.find("anthropic"));
         assert!(!text.contains("canary"));
         let openrouter = providers(&with_keys(&["openrouter"]), now).text(now, &chrono::Utc);

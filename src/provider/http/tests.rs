@@ -406,7 +406,10 @@ async fn an_unknown_provider_is_a_dead_route() {
 
 #[test]
 fn urls_keep_their_query_and_bad_ones_are_refused() {
-    let url_of = |base: &str| url(&Endpoint { base_url: base.to_owned(), ..endpoint("x") }, "/responses");
+    let url_of = |base: &str| {
+        base_url(&Endpoint { base_url: base.to_owned(), ..endpoint("x") })
+            .map(|url| below(&url, "/responses"))
+    };
     assert_eq!(
         url_of("https://a/openai/?api-version=1").unwrap().as_str(),
         "https://a/openai/responses?api-version=1"

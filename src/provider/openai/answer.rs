@@ -6,15 +6,16 @@
 //!
 //! Pure.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::text::{Text, cut, lossy};
-use super::{MOST_KEPT, Path, Response, refusal, usage};
+use super::{Path, usage};
 use crate::attempt::{Answer, Finish, Outcome};
 use crate::catalog::endpoint::Quirks;
 use crate::clock::Timestamp;
+use crate::provider::refusal;
+use crate::provider::response::Response;
+use crate::provider::text::{Text, lossy};
 
 /// What a response with a success status means.
 pub(super) fn read(response: &Response<'_>, path: Path, quirks: &Quirks, now: Timestamp) -> Outcome {
@@ -23,7 +24,7 @@ pub(super) fn read(response: &Response<'_>, path: Path, quirks: &Quirks, now: Ti
         // Bytes that are no text and halves of surrogates are rare; only then is the body copied.
         Err(first) => match parse(lossy(&response.body).as_bytes(), path) {
             Ok(parsed) => outcome(response, parsed, quirks, now),
-            Err(_) => garbage(response, &first),
+            Err(_) => response.garbage(&first),
         },
     }
 }
@@ -69,18 +70,6 @@ fn outcome(response: &Response<'_>, parsed: Parsed, quirks: &Quirks, now: Timest
         http_status: response.status,
         body: response.body.clone(),
     })
-}
-
-fn garbage(response: &Response<'_>, why: &str) -> Outcome {
-    let body = &response.body;
-    let start = body.trim_ascii_start();
-    let message = match start.first() {
-        None => "an empty body instead of JSON".to_owned(),
-        Some(b'<') => "an HTML page instead of JSON".to_owned(),
-        Some(_) => format!("not an answer: {}", cut(why, 300)),
-    };
-    let kept = Bytes::copy_from_slice(&body[..body.len().min(MOST_KEPT)]);
-    Outcome::Garbage { message, http_status: response.status, body: kept }
 }
 
 /// Whether the answer is whole, by the words of the whole family.

@@ -1,32 +1,24 @@
 //! The OpenAI wire family in three mappings and nothing else: [`request`], and [`read`], which hands a
-//! response to `answer` or to `refusal`.
+//! response to `answer` or to the refusals all families share.
 //!
 //! Pure.
 
-use bytes::Bytes;
-use reqwest::header::HeaderMap;
 use serde_json::value::RawValue;
 
 use crate::attempt::Outcome;
 use crate::catalog::endpoint::Quirks;
 use crate::clock::Timestamp;
-use crate::job::{Item, Wire};
 use crate::money::Usage;
-use crate::provider::translate;
+use crate::provider::refusal;
+use crate::provider::response::Response;
 
 mod answer;
-mod refusal;
-mod text;
 mod usage;
-mod words;
 
 /// The tokens of a `usage` object; `None` where they cannot be used.
 pub fn usage(raw: &RawValue) -> Option<Usage> {
     usage::read(raw, false).usage
 }
-
-/// How much is kept of a body that is no answer.
-pub(crate) const MOST_KEPT: usize = 64 * 1024;
 
 /// Where a request goes, below the base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,41 +45,6 @@ impl Path {
     }
 }
 
-/// What is sent for an item that `model` shall answer; an error text where this family has no way to
-/// say what the body asks for.
-pub fn request(item: &Item, model: &str, quirks: &Quirks) -> Result<(Path, Bytes), String> {
-    Ok(match item.wire {
-        Wire::Chat => (Path::Chat, item.body.for_model(model)),
-        Wire::Responses => (Path::Responses, item.body.for_model(model)),
-        Wire::Embeddings => (Path::Embeddings, item.body.for_model(model)),
-        Wire::Messages | Wire::GenerateContent => (Path::Chat, translate::to_chat(item, model, quirks)?),
-    })
-}
-
-/// A response, complete as far as we wanted to read it.
-#[derive(Clone, Debug)]
-pub struct Response<'a> {
-    /// The status line.
-    pub status: u16,
-    /// Its headers.
-    pub headers: &'a HeaderMap,
-    /// The body, decompressed.
-    pub body: Bytes,
-}
-
-impl Response<'_> {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The provider's name for the request, by the headers of those who send one.
-    fn request_id(&self) -> Option<&str> {
-        ["x-request-id", "request-id", "x-generation-id", "x-litellm-call-id"]
-            .into_iter()
-            .find_map(|name| self.header(name))
-    }
-}
-
 /// What a response to a request on `path` means.
 pub fn read(response: &Response<'_>, path: Path, quirks: &Quirks, now: Timestamp) -> Outcome {
     match response.status {
@@ -99,6 +56,8 @@ pub fn read(response: &Response<'_>, path: Path, quirks: &Quirks, now: Timestamp
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use reqwest::header::HeaderMap;
 
     use super::*;
 

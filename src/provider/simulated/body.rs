@@ -3,9 +3,10 @@
 //! Nothing is unescaped or copied: the prompt is counted and hashed as the JSON text it stands in,
 //! because the simulator has to cost next to nothing beside what is measured with it.
 //!
-//! Pure. Reads the OpenAI formats; see [`crate::job::Wire`].
+//! Pure. Reads every format; see [`crate::job::Wire`].
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,7 +18,7 @@ use crate::job::Wire;
 /// What a body asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked<'a> {
-    /// The model, as it is named there.
+    /// The model, as it is named there; empty where the address names it.
     pub model: Cow<'a, str>,
     /// The prompt.
     pub prompt: Prompt,
@@ -29,6 +30,8 @@ pub struct Asked<'a> {
     pub wanted: Wanted<'a>,
     /// Embeddings as base64 instead of numbers.
     pub base64: bool,
+    /// The tool that the answer must call.
+    pub tool: Option<String>,
 }
 
 /// What a simulated model knows of a prompt.
@@ -69,9 +72,38 @@ struct Fields<'a> {
     dimensions: Option<u32>,
     #[serde(borrow, default)]
     encoding_format: Option<&'a str>,
+    #[serde(borrow, default)]
+    tools: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_choice: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    system: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    output_config: Option<TextOptions<'a>>,
+    #[serde(borrow, default)]
+    contents: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "systemInstruction")]
+    system_instruction: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "generationConfig")]
+    generation_config: Option<GenerationConfig<'a>>,
+    #[serde(borrow, default, rename = "toolConfig")]
+    tool_config: Option<&'a RawValue>,
 }
 
-/// `text` of a Responses request.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct GenerationConfig<'a> {
+    max_output_tokens: Option<u64>,
+    candidate_count: Option<u16>,
+    #[serde(borrow)]
+    response_mime_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    response_json_schema: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response_schema: Option<&'a RawValue>,
+}
+
+/// `text` of a Responses request, and `output_config` of a Messages one.
 #[derive(Deserialize)]
 struct TextOptions<'a> {
     #[serde(borrow, default)]
@@ -114,9 +146,8 @@ pub fn read(wire: Wire, json: &[u8]) -> Result<Asked<'_>, String> {
         Wire::Chat => chat(fields),
         Wire::Responses => responses(fields),
         Wire::Embeddings => embeddings(fields),
-        Wire::Messages | Wire::GenerateContent => {
-            Err("the simulator speaks only OpenAI's formats".to_owned())
-        }
+        Wire::Messages => messages(fields),
+        Wire::GenerateContent => contents(fields),
     }
 }
 
@@ -125,8 +156,10 @@ fn chat(fields: Fields<'_>) -> Result<Asked<'_>, String> {
     if !messages.starts_with('[') || messages[1..].trim_start().starts_with(']') {
         return Err("`messages` must be a list with at least one message".to_owned());
     }
+    let (tool, schema) = called(fields.tools, fields.tool_choice);
     Ok(Asked {
-        wanted: wanted(fields.response_format, &[messages]),
+        wanted: schema.unwrap_or_else(|| wanted(fields.response_format, &[messages])),
+        tool,
         prompt: prompt(&[messages]),
         max_output: fields.max_completion_tokens.or(fields.max_tokens),
         choices: fields.n.unwrap_or(1).clamp(1, MAX_CHOICES),
@@ -138,14 +171,95 @@ fn chat(fields: Fields<'_>) -> Result<Asked<'_>, String> {
 fn responses(fields: Fields<'_>) -> Result<Asked<'_>, String> {
     let input = fields.input.ok_or("`input` is missing")?.get();
     let parts = [input, fields.instructions.map_or("", RawValue::get)];
+    let (tool, schema) = called(fields.tools, fields.tool_choice);
     Ok(Asked {
-        wanted: wanted(fields.text.and_then(|text| text.format), &parts),
+        wanted: schema.unwrap_or_else(|| wanted(fields.text.and_then(|text| text.format), &parts)),
+        tool,
         prompt: prompt(&parts),
         max_output: fields.max_output_tokens,
         choices: 1,
         model: fields.model.ok_or("`model` is missing")?,
         base64: false,
     })
+}
+
+fn messages(fields: Fields<'_>) -> Result<Asked<'_>, String> {
+    let messages = fields.messages.ok_or("messages: Field required")?.get();
+    if !messages.starts_with('[') || messages[1..].trim_start().starts_with(']') {
+        return Err("messages: at least one message is required".to_owned());
+    }
+    let parts = [messages, fields.system.map_or("", RawValue::get)];
+    let (tool, schema) = called(fields.tools, fields.tool_choice);
+    Ok(Asked {
+        wanted: schema
+            .unwrap_or_else(|| wanted(fields.output_config.and_then(|config| config.format), &parts)),
+        tool,
+        prompt: prompt(&parts),
+        max_output: Some(fields.max_tokens.ok_or("max_tokens: Field required")?),
+        choices: 1,
+        model: fields.model.ok_or("model: Field required")?,
+        base64: false,
+    })
+}
+
+fn contents(fields: Fields<'_>) -> Result<Asked<'_>, String> {
+    let contents = fields.contents.ok_or("contents is not specified")?.get();
+    if contents.trim_start_matches('[').trim_start().starts_with(']') {
+        return Err("contents is not specified".to_owned());
+    }
+    let parts = [contents, fields.system_instruction.map_or("", RawValue::get)];
+    let config = fields.generation_config.unwrap_or_default();
+    let schema = config.response_json_schema.or(config.response_schema);
+    let json = config.response_mime_type.as_deref() == Some("application/json");
+    let format = |kind: &'static str| Format { kind: kind.into(), json_schema: None, schema };
+    let format = match schema {
+        Some(_) => Some(format("json_schema")),
+        None => json.then(|| format("json_object")),
+    };
+    let (tool, schema) = called(fields.tools, fields.tool_config);
+    Ok(Asked {
+        wanted: schema.unwrap_or_else(|| wanted(format, &parts)),
+        tool,
+        prompt: prompt(&parts),
+        max_output: config.max_output_tokens,
+        choices: config.candidate_count.unwrap_or(1).clamp(1, MAX_CHOICES),
+        model: fields.model.unwrap_or_default(),
+        base64: false,
+    })
+}
+
+/// The first tool and the form of its arguments, where the request insists on a call: in the words of
+/// OpenAI, Anthropic or Gemini.
+fn called<'a>(
+    tools: Option<&'a RawValue>,
+    choice: Option<&'a RawValue>,
+) -> (Option<String>, Option<Wanted<'a>>) {
+    let insists = |choice: &str| {
+        ["\"required\"", "\"any\"", "\"ANY\"", "\"name\""].iter().any(|word| choice.contains(word))
+    };
+    let tools = tools.filter(|_| choice.is_some_and(|choice| insists(choice.get())));
+    let Some(tool) = tools.and_then(|tools| first_tool(tools.get())) else { return (None, None) };
+    (Some(tool.name), Some(tool.schema.map_or(Wanted::JsonObject, |schema| Wanted::Schema(schema.get()))))
+}
+
+struct Tool<'a> {
+    name: String,
+    schema: Option<&'a RawValue>,
+}
+
+fn first_tool(tools: &str) -> Option<Tool<'_>> {
+    type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+    let list: Vec<Fields<'_>> = serde_json::from_str(tools).ok()?;
+    let mut tool = list.into_iter().next()?;
+    if let Some(function) = tool.get("function") {
+        tool = serde_json::from_str(function.get()).ok()?;
+    } else if let Some(declared) = tool.get("functionDeclarations") {
+        let declared: Vec<Fields<'_>> = serde_json::from_str(declared.get()).ok()?;
+        tool = declared.into_iter().next()?;
+    }
+    let schema =
+        ["parameters", "input_schema", "parametersJsonSchema"].into_iter().find_map(|name| tool.get(name));
+    Some(Tool { name: serde_json::from_str(tool.get("name")?.get()).ok()?, schema: schema.copied() })
 }
 
 fn embeddings(fields: Fields<'_>) -> Result<Asked<'_>, String> {
@@ -162,6 +276,7 @@ fn embeddings(fields: Fields<'_>) -> Result<Asked<'_>, String> {
             dimensions: fields.dimensions.unwrap_or(DIMENSIONS).clamp(1, MAX_DIMENSIONS),
         },
         base64: fields.encoding_format == Some("base64"),
+        tool: None,
         model: fields.model.ok_or("`model` is missing")?,
     })
 }

@@ -34,6 +34,7 @@ impl Simulated {
             client_id: Some(ClientId::Attempt(call.attempt)),
             key: &route.account,
             model: if known { provider_and_model } else { &route.model },
+            wire: item.wire,
             prompt: asked.as_ref().map_or_else(|| prompt(item), |asked| asked.prompt),
             max_output: item.max_output.map(|over_all| u64::from(over_all.div_ceil(u32::from(choices)))),
             choices,

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crate::attempt::{Finish, RateHints, RefusalKind};
 use crate::clock::Timestamp;
+use crate::job::Wire;
 use crate::money::{Usage, Usd};
 
 pub mod answer;
@@ -61,6 +62,8 @@ pub struct Request<'a> {
     pub key: &'a str,
     /// Which model is asked.
     pub model: &'a str,
+    /// In which format, which decides how refusals are worded.
+    pub wire: Wire,
     /// The prompt.
     pub prompt: Prompt,
     /// Output tokens allowed for each choice.
@@ -200,7 +203,7 @@ impl Simulated {
         let mut line = Line::new(now, request.client_id.clone(), model);
         let act = match self.serve(now, request, account, model, &mut line, &mut chance) {
             Ok(act) => act,
-            Err(refusal) => Act::Refuse(refusal),
+            Err(refusal) => Act::Refuse(refusal.worded(request.wire)),
         };
         (line.status, line.error) = match &act {
             Act::Refuse(refusal) => (Some(refusal.status), Some(refusal.word())),

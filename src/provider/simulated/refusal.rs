@@ -1,4 +1,4 @@
-//! Refusals, as OpenAI words them.
+//! Refusals, as OpenAI words them, and where other families differ.
 //!
 //! Pure.
 
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::RefusalKind;
 use super::limits::Excess;
+use crate::job::Wire;
 
 /// An error response.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,24 @@ impl Refusal {
     /// The code or, without one, the type.
     pub fn word(&self) -> &'static str {
         self.code.unwrap_or(self.error_type)
+    }
+
+    /// The same with the status and the words of the family that speaks this format.
+    pub(super) fn worded(mut self, wire: Wire) -> Refusal {
+        match (wire, self.kind) {
+            (Wire::Messages, RefusalKind::Capacity) => self.status = 529,
+            (Wire::Messages, RefusalKind::TooLong) => {
+                self.message = format!("prompt is too long: {}", self.message);
+            }
+            (Wire::GenerateContent, RefusalKind::Auth) => self.status = 400,
+            (Wire::GenerateContent, RefusalKind::NoCredit) => self.status = 402,
+            (Wire::GenerateContent, RefusalKind::TooLong) => {
+                let exceeds = "The input token count exceeds the maximum number of tokens allowed.";
+                self.message = exceeds.to_owned();
+            }
+            _ => {}
+        }
+        self
     }
 
     /// The request itself is wrong.

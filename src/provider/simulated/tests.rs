@@ -27,6 +27,7 @@ fn request(number: u64) -> Request<'static> {
         client_id: Some(ClientId::Attempt(AttemptId(number))),
         key: "k",
         model: "sim/a",
+        wire: Wire::Chat,
         prompt: Prompt { hash: number, input_tokens: 100 },
         max_output: Some(500),
         choices: 1,

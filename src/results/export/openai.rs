@@ -8,18 +8,22 @@
 //! | expired, cancelled | `response` null, `error` `batch_expired` or `batch_cancelled`, to the error file |
 //!
 //! Status and request id come from the attempt that ended the item. Bodies are those of the provider
-//! that answered, in its own wire format.
+//! that answered; where it answered in another format than was asked in, they are translated.
 //!
 //! Shell.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int16Type;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::catalog::words;
+use crate::provider::translate::reply::reply;
 use crate::results::ResultsError;
 use crate::results::export::Exported;
 use crate::results::gather::Position;
@@ -46,7 +50,7 @@ struct Response<'a> {
 #[serde(untagged)]
 enum Body<'a> {
     Json(Box<RawValue>),
-    Text(&'a str),
+    Text(Cow<'a, str>),
     None,
 }
 
@@ -101,7 +105,7 @@ pub(super) enum WriteError {
     Write(#[from] io::Error),
 }
 
-const RESULT_COLUMNS: [&str; 8] = [
+const RESULT_COLUMNS: [&str; 9] = [
     "job_id",
     "custom_id",
     "status",
@@ -110,6 +114,7 @@ const RESULT_COLUMNS: [&str; 8] = [
     "error_message",
     "output_text",
     "response_json",
+    "extra_json",
 ];
 
 /// Status and request id of the last attempt of each row of a window; missing where none was made.
@@ -157,7 +162,7 @@ fn line<'a>(batch: &'a RecordBatch, row: usize, status: &str, calls: &'a Calls) 
     let answered = |status_code| Response {
         status_code,
         request_id: calls.request_id(row),
-        body: Body::of(text(batch, "response_json", row), text(batch, "output_text", row)),
+        body: Body::of(response(batch, row), text(batch, "output_text", row)),
     };
     let (response, error) = match (status, http_status) {
         ("succeeded", status_code) => (Some(answered(status_code.unwrap_or(200))), None),
@@ -173,13 +178,24 @@ fn line<'a>(batch: &'a RecordBatch, row: usize, status: &str, calls: &'a Calls) 
 
 impl<'a> Body<'a> {
     /// Without raw responses (`raw = false`) all that is left is the answer's text.
-    fn of(response: Option<&'a str>, answer: Option<&'a str>) -> Body<'a> {
-        let Some(response) = response else { return answer.map_or(Body::None, Body::Text) };
+    fn of(response: Option<Cow<'a, str>>, answer: Option<&'a str>) -> Body<'a> {
+        let Some(response) = response else {
+            return answer.map_or(Body::None, |text| Body::Text(text.into()));
+        };
         // Outside of strings a line break is white space, and inside of them there is none; a line of
         // JSONL must not have any.
         let one_line = response.replace(['\n', '\r'], " ");
         RawValue::from_string(one_line).map_or(Body::Text(response), Body::Json)
     }
+}
+
+/// The response, in the format that was asked in.
+fn response(batch: &RecordBatch, row: usize) -> Option<Cow<'_, str>> {
+    let response = text(batch, "response_json", row)?;
+    let extra: Value = serde_json::from_str(text(batch, "extra_json", row).unwrap_or("null")).ok()?;
+    let asked_as = extra["asked_as"].as_str().and_then(words::wire);
+    let translated = asked_as.and_then(|wire| reply(response, wire));
+    Some(translated.map_or(Cow::Borrowed(response), Cow::Owned))
 }
 
 fn text<'a>(batch: &'a RecordBatch, column: &str, row: usize) -> Option<&'a str> {

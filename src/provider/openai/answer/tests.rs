@@ -1,7 +1,9 @@
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::money::{Usage, Usd};
+use crate::provider::response::MOST_KEPT;
 
 fn read_with(headers: &[(&str, &str)], body: &[u8], path: Path, quirks: &Quirks) -> Outcome {
     let headers: HeaderMap = headers

@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::response::{MOST_KEPT, Response};
 use super::text::cut;
-use super::{MOST_KEPT, Response, words};
+use super::words;
 use crate::attempt::{ErrorCode, Outcome, Refusal, RefusalKind};
 use crate::catalog::endpoint::Quirks;
 use crate::clock::Timestamp;

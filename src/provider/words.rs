@@ -1,4 +1,4 @@
-//! The family's vocabulary of refusals: what error codes, error types and, where those say nothing,
+//! The vocabulary of refusals: what error codes, error types and, where those say nothing,
 //! phrases of the message mean.
 //!
 //! One table serves every vendor, so that it also serves every gateway that passes a vendor's words
@@ -130,13 +130,14 @@ const STRONGER_THAN_WORDS: [(&str, RefusalKind); 7] = [
 
 /// Phrases of vendors and gateways whose code is no more than the status; LiteLLM puts the name of a
 /// class there.
-const WEAKER_THAN_WORDS: [(&str, RefusalKind); 18] = [
+const WEAKER_THAN_WORDS: [(&str, RefusalKind); 20] = [
     ("contextwindowexceedederror", TooLong),
     ("context length exceeded", TooLong),
     ("exceeds the context window", TooLong),
     ("exceed context limit", TooLong),
     ("prompt is too long", TooLong),
     ("input is too long", TooLong),
+    ("exceeds the maximum number of tokens allowed", TooLong),
     ("range of input length should be", TooLong),
     ("contentpolicyviolationerror", Blocked),
     ("content_filter", Blocked),
@@ -145,6 +146,7 @@ const WEAKER_THAN_WORDS: [(&str, RefusalKind); 18] = [
     ("insufficient balance", NoCredit),
     ("credit balance is too low", NoCredit),
     ("api key not valid", Auth),
+    ("user location is not supported", Auth),
     ("model not exist", ModelGone),
     ("is not a valid model id", ModelGone),
     ("invalid model name passed in model=", ModelGone),

@@ -1,40 +1,15 @@
-//! Replies, written in OpenAI's formats.
-//!
-//! By hand, because a tree of values for each answer would cost more than the rest of the server;
-//! texts are escaped by serde_json.
+//! Replies in OpenAI's formats.
 //!
 //! Pure.
 
-use std::fmt;
-use std::io::Write;
 use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::{DECLINED, Stamp, comma, count, header, put, text};
 use crate::attempt::{Finish, RateHints};
-use crate::job::Wire;
 use crate::money::Usage;
 use crate::provider::simulated::{Answer, Content, Model, Refusal};
-
-/// What an answer is known by.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stamp {
-    /// Its number.
-    pub(super) number: u64,
-    /// When it was made, in seconds since 1970.
-    pub(super) created: i64,
-}
-
-/// A complete answer in the format of the request.
-pub(super) fn answer(wire: Wire, base64: bool, stamp: Stamp, answer: &Answer) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1_024);
-    match wire {
-        Wire::Responses => response(&mut out, stamp, answer),
-        Wire::Embeddings => embeddings(&mut out, base64, answer),
-        Wire::Chat | Wire::Messages | Wire::GenerateContent => chat(&mut out, stamp, answer),
-    }
-    out
-}
 
 /// An error response.
 pub(super) fn error(refusal: &Refusal) -> Vec<u8> {
@@ -50,7 +25,7 @@ pub(super) fn error(refusal: &Refusal) -> Vec<u8> {
 }
 
 /// The list of models.
-pub(super) fn models(models: &[Model]) -> Vec<u8> {
+pub(in crate::simulate) fn models(models: &[Model]) -> Vec<u8> {
     let mut out = b"{\"object\":\"list\",\"data\":[".to_vec();
     for (i, model) in models.iter().enumerate() {
         put(&mut out, format_args!("{}{{\"id\":", comma(i)));
@@ -61,7 +36,7 @@ pub(super) fn models(models: &[Model]) -> Vec<u8> {
     out
 }
 
-fn chat(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
+pub(super) fn chat(out: &mut Vec<u8>, tool: Option<&str>, stamp: Stamp, answer: &Answer) {
     let Stamp { number, created } = stamp;
     put(out, format_args!("{{\"id\":\"chatcmpl-sim-{number:x}\",\"object\":\"chat.completion\""));
     put(out, format_args!(",\"created\":{created},\"model\":"));
@@ -70,6 +45,7 @@ fn chat(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
     let reason = match answer.finish {
         Finish::Truncated => "length",
         Finish::ContentFilter => "content_filter",
+        Finish::Complete if tool.is_some() => "tool_calls",
         Finish::Complete | Finish::Refusal | Finish::Empty => "stop",
     };
     for index in 0..answer.choices {
@@ -81,6 +57,17 @@ fn chat(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
         match &answer.content {
             Content::Text(_) if answer.finish == Finish::Refusal => {
                 put(out, format_args!("null,\"refusal\":\"{DECLINED}\""));
+            }
+            Content::Text(content) if reason == "tool_calls" => {
+                put(
+                    out,
+                    format_args!("null,\"refusal\":null,\"tool_calls\":[{{\"id\":\"call_sim_{number:x}\""),
+                );
+                out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+                text(out, tool.unwrap_or_default());
+                out.extend_from_slice(b",\"arguments\":");
+                text(out, content);
+                out.extend_from_slice(b"}}]");
             }
             Content::Text(content) => {
                 text(out, content);
@@ -102,10 +89,7 @@ fn chat(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
     out.extend_from_slice(b",\"service_tier\":\"default\"}");
 }
 
-/// What a model says that declines.
-const DECLINED: &str = "I'm sorry, but I can't help with that.";
-
-fn response(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
+pub(super) fn response(out: &mut Vec<u8>, tool: Option<&str>, stamp: Stamp, answer: &Answer) {
     let Stamp { number, created } = stamp;
     let cut_off = match answer.finish {
         Finish::Truncated => Some("max_output_tokens"),
@@ -121,19 +105,19 @@ fn response(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
     }
     out.extend_from_slice(b",\"model\":");
     text(out, &answer.model);
-    put(out, format_args!(",\"output\":[{{\"id\":\"msg_sim_{number:x}\",\"type\":\"message\""));
-    put(out, format_args!(",\"status\":\"{status}\",\"role\":\"assistant\",\"content\":[{{"));
-    match &answer.content {
-        Content::Text(content) if answer.finish != Finish::Refusal => {
-            out.extend_from_slice(b"\"type\":\"output_text\",\"text\":");
+    out.extend_from_slice(b",\"output\":[");
+    match (&answer.content, tool) {
+        (Content::Text(content), Some(name)) if answer.finish == Finish::Complete => {
+            put(out, format_args!("{{\"id\":\"fc_sim_{number:x}\",\"type\":\"function_call\""));
+            put(out, format_args!(",\"status\":\"completed\",\"call_id\":\"call_sim_{number:x}\",\"name\":"));
+            text(out, name);
+            out.extend_from_slice(b",\"arguments\":");
             text(out, content);
-            out.extend_from_slice(b",\"annotations\":[]");
+            out.push(b'}');
         }
-        Content::Text(_) | Content::Vectors(_) => {
-            put(out, format_args!("\"type\":\"refusal\",\"refusal\":\"{DECLINED}\""));
-        }
+        _ => output_message(out, status, number, answer),
     }
-    out.extend_from_slice(b"}]}]");
+    out.push(b']');
     if let Some(usage) = &answer.usage {
         let Usage { input, output, cache_read, cache_write, reasoning, .. } = *usage;
         put(out, format_args!(",\"usage\":{{\"input_tokens\":{input},\"output_tokens\":{output}"));
@@ -145,7 +129,23 @@ fn response(out: &mut Vec<u8>, stamp: Stamp, answer: &Answer) {
     out.push(b'}');
 }
 
-fn embeddings(out: &mut Vec<u8>, base64: bool, answer: &Answer) {
+fn output_message(out: &mut Vec<u8>, status: &str, number: u64, answer: &Answer) {
+    put(out, format_args!("{{\"id\":\"msg_sim_{number:x}\",\"type\":\"message\""));
+    put(out, format_args!(",\"status\":\"{status}\",\"role\":\"assistant\",\"content\":[{{"));
+    match &answer.content {
+        Content::Text(content) if answer.finish != Finish::Refusal => {
+            out.extend_from_slice(b"\"type\":\"output_text\",\"text\":");
+            text(out, content);
+            out.extend_from_slice(b",\"annotations\":[]");
+        }
+        Content::Text(_) | Content::Vectors(_) => {
+            put(out, format_args!("\"type\":\"refusal\",\"refusal\":\"{DECLINED}\""));
+        }
+    }
+    out.extend_from_slice(b"}]}");
+}
+
+pub(super) fn embeddings(out: &mut Vec<u8>, base64: bool, answer: &Answer) {
     out.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
     if let Content::Vectors(vectors) = &answer.content {
         for index in 0..vectors.count {
@@ -174,18 +174,6 @@ fn embeddings(out: &mut Vec<u8>, base64: bool, answer: &Answer) {
     out.push(b'}');
 }
 
-fn comma(index: usize) -> &'static str {
-    if index > 0 { "," } else { "" }
-}
-
-fn put(out: &mut Vec<u8>, what: fmt::Arguments<'_>) {
-    out.write_fmt(what).expect("memory takes every write");
-}
-
-fn text(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a string is always JSON");
-}
-
 fn to_base64(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for three in bytes.chunks(3) {
@@ -200,17 +188,10 @@ fn to_base64(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// States the limits as OpenAI does.
 pub(super) fn write_hints(headers: &mut HeaderMap, hints: &RateHints) {
-    let counts = [
-        ("x-ratelimit-limit-requests", hints.limit_requests),
-        ("x-ratelimit-limit-tokens", hints.limit_tokens),
-        ("x-ratelimit-remaining-requests", hints.remaining_requests),
-        ("x-ratelimit-remaining-tokens", hints.remaining_tokens),
-    ];
-    for (name, count) in counts {
-        if let Some(count) = count {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from(count));
-        }
-    }
+    count(headers, "x-ratelimit-limit-requests", hints.limit_requests);
+    count(headers, "x-ratelimit-limit-tokens", hints.limit_tokens);
+    count(headers, "x-ratelimit-remaining-requests", hints.remaining_requests);
+    count(headers, "x-ratelimit-remaining-tokens", hints.remaining_tokens);
     let resets = [
         ("x-ratelimit-reset-requests", hints.reset_requests),
         ("x-ratelimit-reset-tokens", hints.reset_tokens),
@@ -227,10 +208,6 @@ pub(super) fn write_retry_after(headers: &mut HeaderMap, wait: Duration) {
     let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
     headers.insert("retry-after", HeaderValue::from(millis.div_ceil(1_000)));
     headers.insert("retry-after-ms", HeaderValue::from(millis));
-}
-
-pub(super) fn header(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("our own words are plain ASCII")
 }
 
 /// As Go prints durations, rounded up to milliseconds: `20ms`, `7.66s`, `2m59.56s`.
