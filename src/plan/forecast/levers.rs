@@ -46,12 +46,9 @@ pub fn levers(lots: &[Lot], forecast: &Forecast, now: Timestamp) -> Levers {
         ("cheaper hours and routes", once, expected),
     ];
     let levers = chain.into_iter().filter(|&(_, from, to)| from > 0.0 && to < from * 0.9995);
-    let lever = |(name, from, to): (&'static str, f64, f64)| Lever { name, saves_usd: from - to, factor: to / from };
-    Levers {
-        strongest_alone_usd: strongest,
-        list_price_now_usd: ladder,
-        levers: levers.map(lever).collect(),
-    }
+    let lever =
+        |(name, from, to): (&'static str, f64, f64)| Lever { name, saves_usd: from - to, factor: to / from };
+    Levers { strongest_alone_usd: strongest, list_price_now_usd: ladder, levers: levers.map(lever).collect() }
 }
 
 /// Dollars an item costs on the dearest route of the last step.

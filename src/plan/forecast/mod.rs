@@ -95,6 +95,19 @@ pub struct Range {
     pub high: f64,
 }
 
+impl Range {
+    /// How far its ends are from what is expected, as a share of it.
+    pub fn half(&self) -> f64 {
+        if self.expected > 0.0 { self.high / self.expected - 1.0 } else { 0.0 }
+    }
+
+    /// How many items a sample needs for ends this near, if `items` gave these: what is not known shrinks
+    /// with the root of what was seen.
+    pub fn items_for(&self, half: f64, items: u64) -> u64 {
+        (items as f64 * (self.half() / half).powi(2)).ceil() as u64
+    }
+}
+
 /// What goes to one route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
@@ -116,9 +129,11 @@ pub struct Row {
 
 /// What is to be expected of these lots from `now` on.
 pub fn forecast(lots: &[Lot], now: Timestamp) -> Forecast {
-    let planned = Played::new(lots, now, false);
-    let at_once = Played::new(lots, now, true);
+    let planned = Played::new(lots, now, false, &Rules::default());
+    let at_once = Played::new(lots, now, true, &Rules::default());
     let impossible = planned.outlooks.iter().filter_map(|look| look.impossible).reduce(worse);
+    // So near its deadline that margins leave nothing to plan: all of it goes now.
+    let planned = if planned.takes_all(lots) { planned } else { at_once.clone() };
     let cost = spread::range(lots, &planned.rows);
     let finish = planned.finish();
     let at_once = AtOnce { cost: at_once.cost(), finish: at_once.finish() };
@@ -171,15 +186,16 @@ fn chance(lots: &[Lot], now: Timestamp, at_once: &AtOnce, is_impossible: bool) -
 }
 
 /// The planner's night.
+#[derive(Clone)]
 struct Played {
     rows: Vec<Row>,
     outlooks: Vec<Outlook>,
 }
 
 impl Played {
-    fn new(lots: &[Lot], now: Timestamp, at_once: bool) -> Played {
+    fn new(lots: &[Lot], now: Timestamp, at_once: bool, rules: &Rules) -> Played {
         let asked = problem::Asked::new(lots, now, at_once);
-        let (outlooks, placed) = schedule::outlook(&asked.problem, &Rules::default());
+        let (outlooks, placed) = schedule::outlook(&asked.problem, rules);
         let mut rows: Vec<Row> = Vec::new();
         for one in placed.iter().filter(|one| one.count > 1e-9) {
             let (lot, step) = asked.places[one.work];
@@ -187,7 +203,16 @@ impl Played {
             add(&mut rows, one, (lot, step), rung);
         }
         rows.sort_by_key(|row| (row.lot, row.step, row.starts, row.rung));
+        follow(&mut rows, lots);
         Played { rows, outlooks }
+    }
+
+    /// Whether every item has its first attempt.
+    fn takes_all(&self, lots: &[Lot]) -> bool {
+        lots.iter().enumerate().all(|(lot, of)| {
+            let own = self.rows.iter().filter(|row| row.lot == lot && row.step == 0);
+            own.map(|row| row.attempts).sum::<f64>() >= 0.995 * of.items as f64
+        })
     }
 
     fn cost(&self) -> f64 {
@@ -218,6 +243,22 @@ fn add(rows: &mut Vec<Row>, one: &Placed, (lot, step): (usize, usize), rung: &Ru
             let (attempts, starts) = (one.count, one.from);
             rows.push(Row { lot, step, rung: one.way, attempts, cost, starts, ends });
         }
+    }
+}
+
+/// Nothing moves up a step before the step below has an answer that failed, and the last one may.
+fn follow(rows: &mut [Row], lots: &[Lot]) {
+    for at in 0..rows.len() {
+        let row = rows[at];
+        let below = rows.iter().filter(|other| other.lot == row.lot && other.step + 1 == row.step);
+        let seconds = |row: &Row| {
+            let seconds = lots[row.lot].steps[row.step][row.rung].belief.seconds.mean;
+            Duration::from_secs_f64(seconds.max(0.0))
+        };
+        let first = below.clone().map(|other| other.starts + seconds(other)).min();
+        let last = below.map(|other| other.ends + seconds(&row)).max();
+        rows[at].starts = first.map_or(row.starts, |first| row.starts.max(first));
+        rows[at].ends = last.map_or(row.ends, |last| row.ends.max(last));
     }
 }
 

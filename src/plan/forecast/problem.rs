@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Lot, Rung};
 use crate::catalog::{Limits, Route};
 use crate::clock::Timestamp;
+use crate::job::When;
 use crate::money::Usage;
 use crate::plan::quota::{DEFAULT_CONCURRENCY, steady_share};
 use crate::plan::schedule::{BilledAt, Feed, Lane, Pace, Problem, Span, Way, Work, spans};
@@ -23,7 +24,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// With `at_once`, no hour is worth waiting for.
+    /// With `at_once` no hour is worth waiting for, and deadlines hold nothing up.
     pub(super) fn new(lots: &[Lot], now: Timestamp, at_once: bool) -> Asked {
         let mut meters = Meters::default();
         let mut asked = Asked { problem: Problem { now, works: Vec::new() }, places: Vec::new() };
@@ -31,16 +32,16 @@ impl Asked {
             for (step, rungs) in lot.steps.iter().enumerate() {
                 let work = asked.problem.works.len();
                 let is_last = step + 1 == lot.steps.len();
-                let at_once = at_once || lot.when == crate::job::When::Asap;
+                let no_waiting = at_once || lot.when == When::Asap;
                 asked.problem.works.push(Work {
                     priority: lot.priority,
                     pending: if step == 0 { lot.items } else { 0 },
                     in_flight: 0,
                     feeds: (!is_last).then_some(Feed { work: work + 1, share: 1.0 }),
-                    deadline: lot.deadline,
+                    deadline: lot.deadline.filter(|_| !at_once),
                     when: lot.when,
                     worth: 0.0,
-                    ways: rungs.iter().map(|rung| way(rung, &mut meters, now, at_once)).collect(),
+                    ways: rungs.iter().map(|rung| way(rung, &mut meters, now, no_waiting)).collect(),
                     batches: Vec::new(),
                 });
                 asked.places.push((number, step));
@@ -72,8 +73,9 @@ fn way(rung: &Rung, meters: &mut Meters, now: Timestamp, at_once: bool) -> Way {
         None => vec![Span { from: now, until: now + AHEAD, cost: 0.0 }],
     };
     if at_once {
-        // Any hour is as good as any other, so the first one is taken.
-        all.iter_mut().for_each(|span| span.cost = 1e-6);
+        // No hour is better than another, so the first one is taken; a cheaper route still is.
+        let now_or_first = all.first().map_or(0.0, |span| span.cost);
+        all.iter_mut().for_each(|span| span.cost = now_or_first);
     }
     let number = meters.of(route.name.to_string());
     let (seconds, held) = (belief.seconds.mean, *held_output);

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Timestamp;
 use crate::money::Usage;
 
 /// The share that a model is guessed to pass of items on which nothing like it was seen.
@@ -25,6 +26,17 @@ pub struct Tried {
     pub usage: Usage,
     /// Whether its answer was taken; `None` where no answer came that a check could judge.
     pub passed: Option<bool>,
+    /// When it was sent.
+    pub at: Option<Timestamp>,
+}
+
+/// Tokens, and when they were billed.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// What was billed.
+    pub usage: &'a Usage,
+    /// When; `None` where it only might have been.
+    pub at: Option<Timestamp>,
 }
 
 /// How the job is played again.
@@ -32,11 +44,22 @@ pub struct Terms<'a> {
     /// The steps; of the equals of a step the cheapest is asked.
     pub ladder: &'a [Vec<String>],
     /// Dollars of a usage on a model; `None` where its price is unknown.
-    pub price: &'a dyn Fn(&str, &Usage) -> Option<f64>,
+    pub price: &'a dyn Fn(&str, &Moment<'_>) -> Option<f64>,
     /// The most dollars all of it may cost.
     pub max_cost: Option<f64>,
     /// The most dollars that one more success may cost: steps dearer than that are left out.
     pub give_up_above: Option<f64>,
+}
+
+impl Terms<'_> {
+    fn paid(&self, model: &str, tried: &Tried) -> Option<f64> {
+        (self.price)(model, &Moment { usage: &tried.usage, at: tried.at })
+    }
+
+    /// What an answer of usual length costs.
+    fn mean(&self, model: &str, seen: &Seen) -> Option<f64> {
+        (self.price)(model, &Moment { usage: &seen.usage(model), at: None })
+    }
 }
 
 /// What it would have come to.
@@ -64,7 +87,7 @@ pub fn replay(items: &BTreeMap<u32, Vec<Tried>>, terms: &Terms<'_>) -> Replayed 
     let steps: Vec<String> = terms.ladder.iter().filter_map(|step| cheapest(step, &seen, terms)).collect();
     let mut replayed = Replayed::default();
     for model in &steps {
-        if (terms.price)(model, &seen.usage(model)).is_none() && !replayed.unpriced.contains(model) {
+        if terms.mean(model, &seen).is_none() && !replayed.unpriced.contains(model) {
             replayed.unpriced.push(model.clone());
         }
     }
@@ -98,7 +121,7 @@ fn walk(tried: &[Tried], steps: &[String], seen: &Seen, terms: &Terms<'_>) -> Wa
         let known: Vec<&Tried> = tried.iter().filter(|one| one.model == *model).collect();
         let judged = known.iter().rev().find_map(|one| one.passed);
         let guess = seen.pass(model, failures);
-        let mean = (terms.price)(model, &seen.usage(model)).unwrap_or(0.0);
+        let mean = terms.mean(model, seen).unwrap_or(0.0);
         if terms.give_up_above.is_some_and(|worth| mean / guess.max(1e-3) > worth) {
             continue;
         }
@@ -107,7 +130,7 @@ fn walk(tried: &[Tried], steps: &[String], seen: &Seen, terms: &Terms<'_>) -> Wa
             walk.cost += needed * mean;
             walk.attempts += needed;
         } else {
-            let paid: f64 = known.iter().filter_map(|one| (terms.price)(model, &one.usage)).sum();
+            let paid: f64 = known.iter().filter_map(|one| terms.paid(model, one)).sum();
             walk.cost += needed * paid;
             walk.attempts += needed * known.len() as f64;
         }
@@ -128,7 +151,7 @@ fn walk(tried: &[Tried], steps: &[String], seen: &Seen, terms: &Terms<'_>) -> Wa
 /// The model of a step that costs least for one pass.
 fn cheapest(step: &[String], seen: &Seen, terms: &Terms<'_>) -> Option<String> {
     let cost = |model: &String| {
-        let mean = (terms.price)(model, &seen.usage(model)).unwrap_or(f64::INFINITY);
+        let mean = terms.mean(model, seen).unwrap_or(f64::INFINITY);
         mean / seen.pass(model, 0)
     };
     step.iter().min_by(|a, b| cost(a).total_cmp(&cost(b))).cloned()

@@ -81,7 +81,8 @@ fn variance(lots: &[Lot], rows: &[Row], lot: usize) -> f64 {
 
 /// The variance of the mean over `n` items: what is not known of it, and what chance makes of it.
 fn unknown(estimate: &Estimate, n: f64) -> f64 {
-    let chance = if estimate.observations > 0 || estimate.spread > 0.0 { estimate.spread.powi(2) / n } else { 0.0 };
+    let chance =
+        if estimate.observations > 0 || estimate.spread > 0.0 { estimate.spread.powi(2) / n } else { 0.0 };
     estimate.doubt.powi(2) + chance
 }
 
