@@ -31,7 +31,7 @@ struct World {
     routes: Vec<Arc<Route>>,
     models: Vec<Model>,
     begins: Timestamp,
-    deadline: Option<Duration>,
+    deadline: Duration,
     sizes: (f64, f64),
 }
 
@@ -91,11 +91,10 @@ impl World {
             routes: Vec::new(),
             models: Vec::new(),
             begins: at("12:00"),
-            deadline: None,
+            deadline: Duration::from_secs(12 * 3_600),
             sizes: (draw.log(100.0, 2_000.0), draw.between(1.2, 2.0)),
         };
         let has_peak = draw.one_in(3.0);
-        world.deadline = (!has_peak).then_some(Duration::from_secs(12 * 3_600));
         for step in 0..n_steps {
             let name = format!("sim/model-{step}");
             let a_token = (first * f64::powi(gap, step)) as u64;
@@ -106,6 +105,8 @@ impl World {
             }
             if has_peak {
                 route = with_windows(route, &[("10:00-14:00", 2 * a_token)]);
+                let table = route.prices.as_mut().expect("made with a price");
+                table.windows[0].price.output = 8 * a_token;
             }
             route.limits = Limits {
                 rpm: draw.one_in(2.0).then(|| draw.log(200.0, 3_000.0) as u64),
@@ -154,11 +155,7 @@ impl World {
             name: None,
             submitted_at: self.begins,
             n_items: items.len() as u32,
-            classes: vec![Class {
-                ladder,
-                deadline: self.deadline.map(|within| self.begins + within),
-                ..Class::default()
-            }],
+            classes: vec![Class { ladder, deadline: Some(self.begins + self.deadline), ..Class::default() }],
             class_of: Vec::new(),
             copies: Vec::new(),
             options: JobOptions { check: Some(Check::Contains("pass".to_owned())), ..JobOptions::default() },
@@ -207,7 +204,7 @@ impl World {
         let lot = Lot {
             items: u64::from(self.items),
             copies: 0,
-            deadline: self.deadline.map(|within| self.begins + within),
+            deadline: Some(self.begins + self.deadline),
             when: Default::default(),
             priority: 0,
             steps: self.routes.iter().map(rung).collect(),
