@@ -129,7 +129,7 @@ impl Planning<'_> {
         };
         let (mut plan, forecast) = self.forecast(&ladders, &known, &classes, &read.summary);
         plan.deadline_at = classes.iter().filter_map(|class| class.deadline).min();
-        plan.sample = sampled.map(|sampled| sampled.shown(&forecast));
+        plan.sample = sampled.map(|sampled| sampled.shown(&forecast, read.sample.seen()));
         let mut exit = if forecast.impossible.is_some() { Exit::Deadline } else { Exit::Done };
         if is_rehearsed {
             let rehearsal = rehearsed::play(&job, read.items, assumed, ask.read.now);

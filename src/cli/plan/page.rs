@@ -100,7 +100,8 @@ fn routes(routes: &[RoutePlan], setting: &Setting) -> Vec<Line> {
 fn near(at: Timestamp, about: &str, setting: &Setting) -> String {
     let distance = at.since(setting.now);
     match distance.as_secs() {
-        0 => "now".to_owned(),
+        0 if about.is_empty() => "now".to_owned(),
+        0 => format!("{about}in 1s"),
         secs if secs < AN_HOUR => format!("{about}in {}", format::span(distance)),
         _ => format!("{about}{}", setting.moment(at)),
     }

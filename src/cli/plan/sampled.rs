@@ -15,7 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::format::{self, counted};
 use crate::cli::queue::{queue, read_items};
 use crate::cli::rows::Rows;
-use crate::cli::run::finish;
+use crate::cli::run::finish_untold;
 use crate::cli::session::Hold;
 use crate::job::{Item, JobId, When};
 use crate::money::Usd;
@@ -63,13 +63,20 @@ pub(super) fn answer(file: &Path, ask: &Ask, items: u64, context: &Context) -> R
     if !context.confirm(&format!("send {n} of {name} now, for {most}, to measure what all would cost?"))? {
         return Err(CliError::new("not_asked", Exit::Usage, "nothing was sent").hint("plan without --sample"));
     }
+    // What was said to be the most is the most.
+    asked.options.max_cost = worst.into_iter().chain(ask.options.max_cost).min();
     // Its own name and its own fingerprint: it is not the job that may follow.
     let title = ask.name.clone().unwrap_or_else(|| stem(file));
     asked.name = Some(format!("{title} (sample)"));
     asked.fingerprint["plan_sample"] = items.into();
     let mut hold = Hold::take(context)?;
     let queued = queue(file, &asked, false, context, &mut hold)?;
-    finish(std::slice::from_ref(&queued.job_id), context, hold)?;
+    let (exit, views) = finish_untold(std::slice::from_ref(&queued.job_id), context, hold)?;
+    if views.iter().any(|view| view.finished_at.is_none()) {
+        let message = format!("the sample {} is not answered yet", queued.job_id);
+        return Err(CliError::new("not_sampled", exit, message)
+            .hint("what was answered is kept; the same plan goes on with the rest"));
+    }
     learn(queued.job_id, &taken, context)
 }
 
@@ -114,15 +121,16 @@ fn learn(job: JobId, taken: &[Item], context: &Context) -> Result<Sampled, CliEr
 }
 
 impl Sampled {
-    /// As it is printed.
-    pub(super) fn shown(self, forecast: &Forecast) -> SamplePlan {
+    /// As it is printed, of a file of so many items.
+    pub(super) fn shown(self, forecast: &Forecast, all: u64) -> SamplePlan {
         let wanted = forecast.cost.items_for(NEAR, self.items);
+        let is_possible = forecast.cost.half() > NEAR && wanted < all;
         SamplePlan {
             job_id: self.job.to_string(),
             items: self.items,
             cost_usd: self.cost.as_f64(),
             models: self.models,
-            items_for_5_percent: (forecast.cost.half() > NEAR).then_some(wanted),
+            items_for_5_percent: is_possible.then_some(wanted),
         }
     }
 }
