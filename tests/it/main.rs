@@ -24,6 +24,8 @@ mod judges;
 mod kills;
 /// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.
 mod nights;
+/// `plan`: forecasts, samples, replays.
+mod planning;
 /// The verbs that read: results, items, show, report, retry, gc, and those about the set-up.
 mod reading;
 /// What the README shows is what the binary prints.
