@@ -111,6 +111,9 @@ pub(super) struct RoutePlan {
     /// If all items went there now.
     pub(super) cost_usd: Option<f64>,
     pub(super) cheapest_usd: Option<f64>,
+    /// The same on the model's cheaper lanes, where it has any: what could be saved there.
+    pub(super) flex_usd: Option<f64>,
+    pub(super) batch_usd: Option<f64>,
     /// When another price holds.
     pub(super) price_changes_at: Option<Timestamp>,
     /// Attempts planned.

@@ -262,6 +262,10 @@ impl Planning<'_> {
                 let rate = table.map(|table| table.at(row.map_or(now, |row| row.starts)));
                 let believed = sums.believed(&rung.belief);
                 let own = self.config.catalog.route(&route.name, now);
+                let on_lane = |lane: &str| {
+                    let route = self.assumed.route_on(&route.name, lane, now)?;
+                    Some(believed.cost(route.prices.as_ref()?.at(now).1))
+                };
                 shown.push(RoutePlan {
                     step: step + 1,
                     route: route.name.to_string(),
@@ -272,6 +276,8 @@ impl Planning<'_> {
                     input_tokens_basis: rung.belief.input.basis,
                     cost_usd: table.map(|table| believed.cost(table.at(now).1)),
                     cheapest_usd: table.map(|table| believed.cost(table.cheapest())),
+                    flex_usd: on_lane("flex"),
+                    batch_usd: on_lane("batch"),
                     price_changes_at: table.and_then(|table| table.next_change(now)),
                     attempts: row.map_or(0.0, |row| row.attempts),
                     expected_usd: table.map(|_| row.map_or(0.0, |row| row.cost)),

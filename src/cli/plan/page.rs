@@ -30,6 +30,7 @@ pub(super) fn page(plan: &Plan, setting: &Setting) -> Vec<Line> {
     lines.extend(when(plan, setting));
     lines.push(total(plan));
     lines.extend(savings(plan));
+    lines.extend(lanes(plan));
     lines.extend(plan.rehearsal.iter().map(|rehearsal| rehearsed(rehearsal, plan.deadline_at, setting)));
     lines
 }
@@ -217,6 +218,24 @@ fn total(plan: &Plan) -> Line {
         line = line.add(Paint::Warn, ", above the cap: it may stop there");
     }
     line.text(format!(" · prices of {}", plan.prices_as_of))
+}
+
+/// Cheaper lanes of the models that are planned with, were all items to go there.
+fn lanes(plan: &Plan) -> Option<Line> {
+    let used = plan.ladders.iter().flat_map(|ladder| &ladder.routes).filter(|route| route.attempts > 0.0);
+    let mut line =
+        Line::new().add(Paint::Strong, "lanes ").text("not used here; all items at once would cost");
+    let mut some = false;
+    for route in used.filter(|route| route.step == 1) {
+        for (lane, cost) in [("flex", route.flex_usd), ("batch", route.batch_usd)] {
+            let Some(cost) = cost.filter(|&cost| route.cost_usd.is_none_or(|now| cost < now)) else {
+                continue;
+            };
+            line = line.text(format!(" · {} {lane} {}", route.route, format::total(cost)));
+            some = true;
+        }
+    }
+    some.then_some(line)
 }
 
 /// Each lever on what the ones before it left.
