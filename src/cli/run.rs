@@ -49,6 +49,22 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit, CliError> {
 
 /// Works on these jobs until they are over, here or by watching who does; gives them as they ended.
 pub fn finish(jobs: &[JobId], context: &Context, hold: Hold) -> Result<(Exit, Vec<JobView>), CliError> {
+    let (worked, views) = through(jobs, context, hold)?;
+    sum_up(&views, context)?;
+    Ok((over(&worked, &views, context)?, views))
+}
+
+/// The same for who says himself what came of it.
+pub fn finish_untold(
+    jobs: &[JobId],
+    context: &Context,
+    hold: Hold,
+) -> Result<(Exit, Vec<JobView>), CliError> {
+    let (worked, views) = through(jobs, context, hold)?;
+    Ok((over(&worked, &views, context)?, views))
+}
+
+fn through(jobs: &[JobId], context: &Context, hold: Hold) -> Result<(Worked, Vec<JobView>), CliError> {
     let mut picture = Picture::new(jobs, context);
     let worked = match hold {
         Hold::Theirs(client) => {
@@ -63,8 +79,7 @@ pub fn finish(jobs: &[JobId], context: &Context, hold: Hold) -> Result<(Exit, Ve
         }
     };
     picture.finish();
-    let exit = over(&worked, &picture.views, context)?;
-    Ok((exit, picture.views))
+    Ok((worked, picture.views))
 }
 
 fn submitted(args: &RunArgs, context: &Context, hold: &mut Hold) -> Result<Vec<JobId>, CliError> {
@@ -193,16 +208,20 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Says how it ended, and what to do next.
-fn over(worked: &Worked, views: &[JobView], context: &Context) -> Result<Exit, CliError> {
+/// Says how the jobs ended.
+fn sum_up(views: &[JobView], context: &Context) -> Result<(), CliError> {
     if context.globals.json {
-        context.print(&context::document("run", "jobs", views)?)?;
-    } else {
-        for view in views {
-            let tally = tally(view, context);
-            context.print(&render::render_job(&JobReport::new(view, tally, clock::now())))?;
-        }
+        return context.print(&context::document("run", "jobs", views)?);
     }
+    for view in views {
+        let tally = tally(view, context);
+        context.print(&render::render_job(&JobReport::new(view, tally, clock::now())))?;
+    }
+    Ok(())
+}
+
+/// What that means, and what to do next.
+fn over(worked: &Worked, views: &[JobView], context: &Context) -> Result<Exit, CliError> {
     let unfinished = views.iter().find(|view| view.finished_at.is_none());
     match (worked, unfinished) {
         (Worked::Interrupted | Worked::Abandoned, _) => {

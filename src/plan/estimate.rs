@@ -126,6 +126,12 @@ impl Estimates {
         seen.map_or(0.0, |seen| seen.shrunk(seen.expected, 0.0))
     }
 
+    /// The mean length of a model's answers to items of a class, and of how many.
+    pub fn output_mean(&self, class: &str, model: &str) -> Option<(f64, u64)> {
+        let seen = self.outputs.get(class)?.get(model).filter(|seen| seen.answers > 0)?;
+        Some((seen.reported as f64 / seen.answers as f64, seen.answers))
+    }
+
     /// Output tokens an attempt of a class will probably be billed for.
     pub fn output(&self, class: &str, route: &Route, item: &Item) -> Count {
         let most = most_output(route, item);

@@ -9,9 +9,12 @@
 //! follow from the counts, [`router`] weighs them against the cost, [`stop`] says when an item is given up,
 //! and [`shrunk`] learns means such as the length of an answer.
 //!
+//! What is to be expected of a night: [`schedule`] places attempts in time, [`forecast`] says what they come to.
+//!
 //! Pure.
 
 pub mod estimate;
+pub mod forecast;
 pub mod health;
 pub mod limit;
 pub mod odds;

@@ -307,6 +307,16 @@ fn rate(limit: u64, burst: NonZeroU32) -> Rate {
     Rate::with_period(period).expect("a period is never zero").allow_burst(burst)
 }
 
+/// The share of a per-minute limit that is used by who always has something to send.
+pub fn steady_share(limit: u64) -> f64 {
+    let limit = limit.max(1);
+    let burst = (limit / 20).max(1);
+    if burst == 1 {
+        return 1.0 / (1.0 + MARGIN);
+    }
+    (1.0 - MARGIN) - burst as f64 / limit as f64
+}
+
 /// The engine's time as `governor` reads it; set before every question.
 #[derive(Clone, Debug)]
 struct EngineClock(Arc<AtomicI64>);

@@ -92,6 +92,11 @@ impl Sample {
         self.seen += 1;
     }
 
+    /// Items that were looked at.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// What the tokenizers of these models say of the items kept; each is asked once.
     pub fn corrections<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Corrections {
         let mut by_family = BTreeMap::new();

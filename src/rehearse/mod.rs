@@ -20,6 +20,8 @@ use crate::provider::simulated::{self, Config, Model, Simulated};
 use crate::view::{JobView, Waiting};
 
 pub mod night;
+#[cfg(test)]
+mod reality;
 
 use night::{Night, NoRows};
 

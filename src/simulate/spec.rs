@@ -64,7 +64,8 @@ fn set(spec: &mut ModelSpec, key: &str, value: &str) -> Result<(), String> {
             (model.output, model.output_spread) = (number(tokens)?, spread.unwrap_or(model.output_spread));
         }
         "cuts_off" => {
-            model.cuts_off = value.parse().map_err(|_| format!("cuts_off is true or false, not {value:?}"))?;
+            model.cuts_off =
+                value.parse().map_err(|_| format!("cuts_off is true or false, not {value:?}"))?;
         }
         "max_output" => model.max_output = Some(number(value)?),
         "context" => model.context = Some(number(value)?),

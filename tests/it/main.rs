@@ -18,16 +18,18 @@ mod cli;
 mod counterpart;
 /// Costs against an exact model in another language.
 mod exact;
-/// What accounts give for nothing.
-mod free;
 /// Every wire family, by one set of tests.
 mod families;
+/// What accounts give for nothing.
+mod free;
 /// DuckDB, Polars and pyarrow.
 mod judges;
 /// `kill -9`, fifty times.
 mod kills;
 /// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.
 mod nights;
+/// `plan`: forecasts, samples, replays.
+mod planning;
 /// The verbs that read: results, items, show, report, retry, gc, and those about the set-up.
 mod reading;
 /// What the README shows is what the binary prints.

@@ -150,6 +150,17 @@ impl Catalog {
         }
         self
     }
+
+    /// The catalog with the prices of an imported list in place of its own: what would it cost there?
+    pub fn repriced(mut self, imported: &Imported) -> Catalog {
+        for (name, model) in imported.models.iter().filter(|(_, model)| model.prices.is_some()) {
+            match self.models.get_mut(name) {
+                Some(own) => own.prices.clone_from(&model.prices),
+                None => self.add(model.clone()),
+            }
+        }
+        self
+    }
 }
 
 /// A list while it is read.

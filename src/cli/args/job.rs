@@ -34,8 +34,11 @@ const PLAN_EXAMPLES: &str = "\
 Examples:
   overnight plan reviews.jsonl --deadline 18:00
   overnight plan reviews.jsonl --rehearse
+  overnight plan reviews.jsonl --sample 200                  send 200 items to measure what all would cost
+  overnight plan --replay job_01kb3v6m8d --with 'ladder=openai/gpt-5-mini > openai/gpt-5'
 
-Nothing is sent and nothing is queued; no key is needed.";
+Nothing is sent and nothing is queued, but for the items of --sample; without it no key is needed.
+Exit code 8: the deadline cannot be met.";
 
 /// What may be asked of a job; stands in for `[defaults]` of the config.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -116,11 +119,17 @@ pub struct QueueFlags {
 #[command(after_help = PLAN_EXAMPLES)]
 pub struct PlanArgs {
     /// JSONL, CSV or Parquet files, .gz and .zst too; `-` is stdin
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "replay", conflicts_with = "replay", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Play the night on the engine in virtual time, with simulated providers
     #[arg(long)]
     pub rehearse: bool,
+    /// Say what a job that is over would have cost under other terms: --with, --model, --max-cost, --when
+    #[arg(long, value_name = "JOB")]
+    pub replay: Option<String>,
+    /// A term of the replay: ladder='A|B > C', prices=FILE, max_cost=$5, give_up_above=$0.05; repeatable
+    #[arg(long, value_name = "KEY=VALUE", requires = "replay")]
+    pub with: Vec<String>,
     /// What is asked of the job.
     #[command(flatten)]
     pub job: JobFlags,

@@ -183,6 +183,21 @@ pub struct Impossible {
     pub fits: u64,
 }
 
+/// Attempts that are meant to go out between two moments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placed {
+    /// The work.
+    pub work: usize,
+    /// The way, of the work's own.
+    pub way: usize,
+    /// When the first of them goes.
+    pub from: Timestamp,
+    /// When the last of them goes.
+    pub until: Timestamp,
+    /// How many.
+    pub count: f64,
+}
+
 /// Attempts bought.
 #[derive(Clone, Copy, Debug)]
 struct Planned {
@@ -205,6 +220,22 @@ pub fn plan(problem: &Problem, rules: &Rules) -> Plan {
         if rules.guard { guard::keep(&night, &mut attempts) } else { vec![false; night.steps.len()] };
     guard::fit(&night, &mut attempts);
     orders::write(&night, &planned, &attempts, &guarded)
+}
+
+/// The whole night as it is hoped for: how every chain ends, and what goes where and when. Where [`plan`]
+/// says what to do now, this is for showing.
+pub fn outlook(problem: &Problem, rules: &Rules) -> (Vec<Outlook>, Vec<Placed>) {
+    let night = Night::new(problem, rules, 0.0);
+    let planned = buy(&night);
+    let placed = planned.iter().map(|one| {
+        let Offer { work, way, slot, batch, .. } = one.offer;
+        let pace = night.steps[work].ways[way].pace();
+        let hours = (one.count / pace.max(1e-9)).min(night.slots.hours(slot));
+        let from = night.slots.start(slot);
+        let (from, until) = (night.slots.moment(from), night.slots.moment(from + hours));
+        Placed { work, way: batch.unwrap_or(way), from, until, count: one.count }
+    });
+    (orders::outlooks(&night, &planned), placed.collect())
 }
 
 /// Buys offers for every chain in turn.

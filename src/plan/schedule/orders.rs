@@ -182,7 +182,8 @@ fn whole(count: f64) -> u64 {
     (count - 1e-4).ceil().max(0.0) as u64
 }
 
-fn outlooks(night: &Night<'_>, planned: &[Planned]) -> Vec<Outlook> {
+/// How every chain is expected to end.
+pub(super) fn outlooks(night: &Night<'_>, planned: &[Planned]) -> Vec<Outlook> {
     let flat_out = flow::run(night, night.chains.len(), View::Likely, None);
     let mut outlooks = Vec::new();
     let mut far: Option<Vec<Option<f64>>> = None;
