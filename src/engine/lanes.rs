@@ -121,6 +121,16 @@ impl Lanes {
         self.lanes.len()
     }
 
+    /// Ceilings of a whole account, as far as they are known.
+    pub(super) fn account_limits(&self, account: usize) -> Limits {
+        self.accounts[account].2.limits()
+    }
+
+    /// Until when the account of a lane is shut; later probes may find it so still.
+    pub(super) fn shut_until(&self, lane: usize) -> Option<Timestamp> {
+        self.accounts[self.lanes[lane].account].1.shut().map(|shut| shut.probe_at)
+    }
+
     /// The account a lane belongs to.
     pub(super) fn account(&mut self, lane: usize) -> &mut Account {
         let account = self.lanes[lane].account;

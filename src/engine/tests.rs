@@ -6,4 +6,5 @@ mod copies;
 mod ladders;
 mod orders;
 mod routes;
+mod schedule;
 mod spending;
