@@ -254,9 +254,9 @@ impl JobLedger {
             let code = settled.error.as_ref().map_or(ErrorCode::Internal, |(code, _)| *code);
             *self.failures.entry(code).or_default() += 1;
         }
-        if settled.copied.is_some() {
+        if let Some(answer) = &settled.copied {
             // Nobody else counts what an answer that was not bought would have cost.
-            self.list_cost += settled.totals.list_cost;
+            self.list_cost += answer.list_cost;
             self.copied += 1;
         }
         self.last_ended = self.last_ended.max(Some(settled.at));
