@@ -24,8 +24,8 @@ use crate::plan::schedule::{BilledAt, Feed, Lane, Pace, Problem, Span, Way, Work
 /// Classes of all jobs that are planned at a time, the first in order of service. Those behind them go by
 /// the simpler rules until these are done.
 const MOST_CLASSES: usize = 32;
-/// How long an answer is assumed to take before any came.
-const ASSUMED_LATENCY: Duration = Duration::from_secs(12);
+/// How long an answer is assumed to take, and the number of answers that assumption counts as.
+const ASSUMED_LATENCY: (Duration, f64) = (Duration::from_secs(12), 4.0);
 /// Prices are looked at for so long, and up to the deadline.
 const SHORTEST_LOOK: Duration = Duration::from_secs(8 * 24 * 3_600);
 /// The share of answers taken to pass, and the number of answers that assumption counts as.
@@ -133,7 +133,7 @@ impl Engine {
         let lane = self.lanes.find(&route.name).expect("a route of a step has a lane");
         let stats = self.ledger.get(&job.id).and_then(|(_, state)| state.routes.get(&route.name));
         let answers = stats.map_or(0, RouteStats::answers);
-        let latency = stats.and_then(RouteStats::mean_latency).unwrap_or(ASSUMED_LATENCY);
+        let latency = latency(stats);
         let usage = self.typical_usage(job, typical, route);
         let class = &job.classes[usize::from(*class)];
         let opens = class.not_before.into_iter().chain(self.lanes.shut_until(lane)).max();
@@ -172,6 +172,13 @@ pub(super) fn pass_chance(stats: Option<&RouteStats>) -> f64 {
     let (prior, weight) = ASSUMED_PASS;
     let (passed, answers) = stats.map_or((0, 0), |stats| (stats.succeeded, stats.answers()));
     (passed as f64 + prior * weight) / (answers as f64 + weight)
+}
+
+/// How long an answer takes: a few that came at once do not make a route fast.
+fn latency(stats: Option<&RouteStats>) -> Duration {
+    let (assumed, weight) = ASSUMED_LATENCY;
+    let measured = stats.and_then(|stats| Some((stats.mean_latency()?, stats.answers() as f64)));
+    measured.map_or(assumed, |(mean, n)| (assumed.mul_f64(weight) + mean.mul_f64(n)).div_f64(weight + n))
 }
 
 /// Attempts an hour under these ceilings.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::problem::{Key, Posed};
 use super::{Effect, Engine, Notice};
 use crate::catalog::Route;
+use crate::catalog::pricing::FLAT;
 use crate::clock::Timestamp;
 use crate::job::{Job, JobId, When};
 use crate::plan::route::Door;
@@ -229,7 +230,7 @@ fn standing(posed: &Posed, order: &Order, pending: u64, now: Timestamp, replan_a
     let left = order.send.iter().map(|send| (route(send.way).name.clone(), send.at_most)).collect();
     let (waiting, until, words) = match order.hold {
         Some(hold) => match hold.why {
-            Why::CheaperHour { way } => (Waiting::Window, hold.until, cheaper(route(way), hold.until)),
+            Why::CheaperHour { way } => (Waiting::Window, hold.until, cheaper(route(way), now, hold.until)),
             Why::Closed => (Waiting::Window, hold.until, opening(&posed.routes, now)),
             Why::Room => (Waiting::RateLimit, replan_at, None),
         },
@@ -254,9 +255,14 @@ impl Standing {
 }
 
 /// `waits for deepseek off-peak`.
-fn cheaper(route: &Route, at: Timestamp) -> Option<String> {
-    let window = route.prices.as_ref()?.at(at).0;
-    Some(format!("waits for {} {window}", route.provider))
+fn cheaper(route: &Route, now: Timestamp, at: Timestamp) -> Option<String> {
+    let window = &**route.prices.as_ref()?.at(at).0;
+    let provider = &route.provider;
+    Some(match window {
+        _ if !route.hours.is_open(now) => format!("waits for {provider} to open"),
+        FLAT | "standard" => format!("waits for cheaper hours of {provider}"),
+        _ => format!("waits for {provider} {window}"),
+    })
 }
 
 /// `waits for deepseek to open`.
@@ -274,7 +280,7 @@ pub(super) fn window_words(routes: &[Arc<Route>], now: Timestamp, until: Timesta
     }
     let changes =
         |route: &&Arc<Route>| route.prices.as_ref().is_some_and(|table| table.at(now).0 != table.at(until).0);
-    routes.iter().find(changes).and_then(|route| cheaper(route, until))
+    routes.iter().find(changes).and_then(|route| cheaper(route, now, until))
 }
 
 /// `1 h 48 m`.
