@@ -22,7 +22,7 @@ use crate::ledger::{Full, Scope, Tags};
 use crate::money::Usd;
 use crate::plan::limit::larger;
 use crate::plan::price;
-use crate::plan::route::{Choice, Circumstances, Door, Kind, choose};
+use crate::plan::route::{Choice, Circumstances, Door, FLEX, Kind, choose};
 use crate::record::{Record, Started};
 use crate::view::Waiting;
 
@@ -297,6 +297,8 @@ impl Engine {
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
         let order = self.order_for(job, item, step, routes);
         let urgent = urgent || order.is_some_and(|order| order.guard);
+        let pays_more =
+            order.is_some_and(|order| self.schedule.pays_for_realtime(&job.id, item.index, order.guard));
         let given = Circumstances {
             now: self.now,
             when: job.options.when,
@@ -306,7 +308,7 @@ impl Engine {
             allow_unpriced: job.options.allow_unpriced,
             capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
             known: self.known(&job.id),
-            door: &|route| self.door(order, route),
+            door: &|route| self.door(order, pays_more, route),
         };
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         match choose(routes, item, &given) {
@@ -352,8 +354,13 @@ impl Engine {
     }
 
     /// What a route says to an item: trouble comes before plans.
-    fn door(&self, order: Option<&Standing>, route: &Route) -> Door {
-        let planned = || order.map_or(Door::Open, |order| order.door(route));
+    fn door(&self, order: Option<&Standing>, pays_more: bool, route: &Route) -> Door {
+        let planned = || match order {
+            Some(_) if pays_more && &*route.lane != FLEX => Door::Open,
+            Some(_) if pays_more => Door::Closed(Waiting::RateLimit, None),
+            Some(order) => order.door(route),
+            None => Door::Open,
+        };
         match self.lanes.door(route, self.now) {
             Door::Open => planned(),
             busy @ Door::Closed(Waiting::RateLimit, _) => match planned() {

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::job::{Item, Job, JobId};
 use crate::ledger::RouteStats;
 use crate::money::{Price, Usage};
-use crate::plan::route::takes;
+use crate::plan::route::{FLEX, takes};
 use crate::plan::schedule::{BilledAt, Feed, Lane, Pace, Problem, Span, Way, Work, per_hour, spans};
 
 /// Classes of all jobs that are planned at a time, the first in order of service. Those behind them go by
@@ -149,12 +149,20 @@ impl Engine {
         }
         Way {
             route: lane,
-            lane: if &*route.lane == "flex" { Lane::Flex } else { Lane::Realtime },
-            pass: pass_chance(stats),
+            lane: if &*route.lane == FLEX { Lane::Flex } else { Lane::Realtime },
+            pass: pass_chance(&self.stats_of_model(job, route)),
             attempts: answers,
             spans: if is_dead { Vec::new() } else { hours(route, &usage, self.now, look, opens) },
             paces,
         }
+    }
+
+    /// What all lanes of a route's model did for a job: the answers are the same.
+    fn stats_of_model(&self, job: &Job, route: &Route) -> Vec<&RouteStats> {
+        let Some((_, state)) = self.ledger.get(&job.id) else { return Vec::new() };
+        let realtime = format!("{}/{}", route.provider, route.model);
+        let flex = format!("{realtime} {FLEX}");
+        [realtime, flex].iter().filter_map(|name| state.routes.get(name.as_str())).collect()
     }
 
     /// Tokens the typical item probably bills on a route.
@@ -167,10 +175,11 @@ impl Engine {
     }
 }
 
-/// The chance that an answer of a route passes its check, as this job's own answers have it.
-pub(super) fn pass_chance(stats: Option<&RouteStats>) -> f64 {
+/// The chance that an answer of a model passes its check, as this job's own answers have it.
+pub(super) fn pass_chance(lanes: &[&RouteStats]) -> f64 {
     let (prior, weight) = ASSUMED_PASS;
-    let (passed, answers) = stats.map_or((0, 0), |stats| (stats.succeeded, stats.answers()));
+    let passed: u64 = lanes.iter().map(|stats| stats.succeeded).sum();
+    let answers: u64 = lanes.iter().map(|stats| stats.answers()).sum();
     (passed as f64 + prior * weight) / (answers as f64 + weight)
 }
 

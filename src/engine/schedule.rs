@@ -13,14 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flight::Flight;
 use super::problem::{Key, Posed};
 use super::{Effect, Engine, Notice};
+use crate::attempt::{Ending, Outcome, RefusalKind};
 use crate::catalog::Route;
 use crate::catalog::pricing::FLAT;
 use crate::clock::Timestamp;
-use crate::job::{Job, JobId, When};
-use crate::plan::route::Door;
-use crate::plan::schedule::replan::{AT_MOST_EVERY, is_due};
+use crate::job::{ItemIndex, Job, JobId, When};
+use crate::plan::route::{Door, FLEX};
+use crate::plan::schedule::replan::{AT_MOST_EVERY, AfterRefusal, after_refusals, is_due};
 use crate::plan::schedule::{Order, Plan, Problem, Rules, Why, plan};
 use crate::view::Waiting;
 
@@ -36,6 +38,8 @@ pub(super) struct Schedule {
     looked_at: Timestamp,
     /// Jobs whose deadline was called impossible.
     told: BTreeSet<JobId>,
+    /// Refusals in a row on the flex lane, of items that had any.
+    refused: BTreeMap<(JobId, ItemIndex), u32>,
 }
 
 /// What a plan was made from, and what it orders.
@@ -97,8 +101,19 @@ impl Schedule {
         }
     }
 
+    /// Whether an item was refused on the flex lane so often that it pays for realtime.
+    pub(super) fn pays_for_realtime(&self, job: &JobId, item: ItemIndex, guard: bool) -> bool {
+        guard
+            && !self.refused.is_empty()
+            && self
+                .refused
+                .get(&(job.clone(), item))
+                .is_some_and(|&times| after_refusals(times, guard) == AfterRefusal::Realtime)
+    }
+
     /// A job is over.
     pub(super) fn forget(&mut self, job: &JobId) {
+        self.refused.retain(|(of, _), _| of != job);
         self.jobs.remove(job);
         self.told.remove(job);
     }
@@ -156,6 +171,32 @@ impl Engine {
             }
             _ => Timestamp::MAX,
         }
+    }
+
+    /// Counts refusals on the flex lane; how long the item rests where these are too many and it has time.
+    pub(super) fn rest_after_refusal(&mut self, flight: &Flight, ending: &Ending) -> Option<Duration> {
+        let is_flex = &*flight.call.route.lane == FLEX;
+        if !is_flex && self.schedule.refused.is_empty() {
+            return None;
+        }
+        let key = (flight.job.id.clone(), flight.item.index);
+        let is_refused = |outcome: &Outcome| {
+            matches!(outcome, Outcome::Refused(refusal)
+                if matches!(refusal.kind, RefusalKind::Rate | RefusalKind::Capacity))
+        };
+        if !is_flex || !is_refused(&ending.outcome) {
+            self.schedule.refused.remove(&key);
+            return None;
+        }
+        let times = self.schedule.refused.get(&key).map_or(1, |times| times + 1);
+        let guard = self.schedule.order(&key.0, (flight.item.class, flight.step)).map(|order| order.guard);
+        let rests = guard.is_some_and(|guard| after_refusals(times, guard) == AfterRefusal::Wait);
+        if rests {
+            self.schedule.refused.remove(&key);
+            return Some(self.schedule.made.as_ref()?.replan_at.since(self.now));
+        }
+        self.schedule.refused.insert(key, times);
+        None
     }
 
     /// Whether something is loaded that no plan has seen.

@@ -25,6 +25,9 @@ const LONGEST_CYCLE: Duration = Duration::from_secs(8 * 24 * 3_600);
 /// Changes of price looked at in that time, so that an odd table costs no more than this.
 const MOST_CHANGES: usize = 400;
 
+/// The lane that is cheaper and has room at times.
+pub const FLEX: &str = "flex";
+
 /// What a route says to an item at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -203,6 +206,9 @@ fn obstacle(route: &Route, item: &Item, allow_unpriced: bool, capped: bool) -> O
     if !route.wires.contains(&item.wire) {
         return never("its endpoint does not take this kind of request");
     }
+    if &*route.lane == FLEX && names_its_tier(item) {
+        return never("the request names a service tier itself");
+    }
     if let Some(features) = &route.features {
         let Needs { tools, vision, json_schema } = item.needs;
         for (needed, has, name) in [
@@ -225,6 +231,12 @@ fn obstacle(route: &Route, item: &Item, allow_unpriced: bool, capped: bool) -> O
         return Some(Obstacle::TooLong);
     }
     None
+}
+
+/// Whether a request asks for a tier; one that only speaks of it in its text is taken to.
+fn names_its_tier(item: &Item) -> bool {
+    const NAME: &[u8] = b"\"service_tier\"";
+    item.body.json.windows(NAME.len()).any(|part| part == NAME)
 }
 
 fn is_too_long(route: &Route, item: &Item) -> bool {

@@ -104,7 +104,7 @@ impl HttpProvider {
     /// Sends a call, once, and says how it ended.
     pub async fn call(&self, call: &Call) -> Ending {
         let (path, body) = match openai::request(&call.item, &call.route.model, &self.endpoint.quirks) {
-            Ok(request) => request,
+            Ok((path, body)) => (path, openai::on_lane(body, &call.route.lane)),
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
         let mut request = Request::new(Method::POST, self.urls[path as usize].clone());

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::bench::{Bench, Order, order};
-use crate::attempt::{Answer, Ending, Outcome, RateHints};
+use crate::attempt::{Answer, Ending, Outcome, RateHints, RefusalKind};
 use crate::catalog::{Limits, Route};
 use crate::clock::Timestamp;
+use crate::engine::problem::pass_chance;
 use crate::engine::{Event, Notice};
 use crate::job::When;
 use crate::ledger::RouteStats;
@@ -205,10 +206,59 @@ fn a_deadline_that_cannot_be_kept_is_told_once() {
 
 #[test]
 fn the_chance_of_a_pass_starts_at_seven_tenths_and_follows_the_answers() {
-    let chance = |stats: Option<&RouteStats>| (super::super::problem::pass_chance(stats) * 1e3).round();
-    assert_eq!(chance(None), 700.0);
+    let chance = |lanes: &[&RouteStats]| (pass_chance(lanes) * 1e3).round();
+    assert_eq!(chance(&[]), 700.0);
     let mut stats = RouteStats { succeeded: 18, ..RouteStats::default() };
-    assert_eq!(chance(Some(&stats)), 970.0);
+    assert_eq!(chance(&[&stats]), 970.0);
     stats.rejected.insert(crate::attempt::ErrorCode::NotJson, 20);
-    assert_eq!(chance(Some(&stats)), 485.0);
+    assert_eq!(chance(&[&stats]), 485.0);
+}
+
+fn flex(name: &str) -> Route {
+    Route { name: format!("{name} flex").into(), lane: "flex".into(), ..route(name, 2) }
+}
+
+#[test]
+fn flex_is_an_equal_of_its_model_and_refusals_wait_while_there_is_time() {
+    let mut bench = Bench::new([route("a/m", 4), flex("a/m")]);
+    let job = bench.submit(due(order("job_1", 1, "a/m"), at("23:00")));
+    for _ in 0..3 {
+        assert_eq!(bench.models(), ["a/m flex"]);
+        bench.refuse(RefusalKind::Capacity);
+        if bench.out.is_empty() {
+            bench.sleep();
+        }
+    }
+    assert_eq!((bench.models(), bench.now), (vec!["a/m flex"], at("12:15")), "the next quarter of an hour");
+    bench.answer("good");
+    assert_eq!((bench.counts(&job).succeeded, bench.notices.len()), (1, 1), "{:?}", bench.notices);
+}
+
+#[test]
+fn flex_without_room_is_given_up_where_time_is_short() {
+    let mut bench = Bench::new([route("a/m", 4), flex("a/m")]);
+    bench.submit(due(order("job_1", 1, "a/m"), at("12:16")));
+    let mut asked = Vec::new();
+    while !asked.iter().any(|name| name == "a/m") {
+        asked.push(bench.models()[0].to_owned());
+        bench.refuse(RefusalKind::Capacity);
+        while bench.out.is_empty() {
+            bench.sleep();
+        }
+        assert!(asked.len() < 8, "{asked:?}");
+    }
+    assert!(bench.now < at("12:10"), "{}", bench.now);
+}
+
+#[test]
+fn an_answer_of_another_tier_costs_what_that_tier_does() {
+    let mut bench = Bench::new([route("a/m", 4), flex("a/m")]);
+    bench.submit(due(order("job_1", 2, "a/m"), at("23:00")));
+    let usage = Some(Usage { input: 10, output: 100, ..Usage::default() });
+    for tier in ["flex", "default"] {
+        let service_tier = Some(tier.to_owned());
+        bench.end(Outcome::Answer(Answer { service_tier, usage, ..Answer::default() }));
+    }
+    let costs: Vec<i128> = bench.ends().map(|ended| ended.cost.pico()).collect();
+    assert_eq!(costs[1], 2 * costs[0]);
 }

@@ -64,6 +64,18 @@ pub fn request(item: &Item, model: &str, quirks: &Quirks) -> Result<(Path, Bytes
     })
 }
 
+/// The body asking for a lane: what is not realtime is a service tier.
+pub fn on_lane(body: Bytes, lane: &str) -> Bytes {
+    match (lane, body.iter().position(|&byte| byte == b'{')) {
+        ("flex", Some(open)) => {
+            let (before, after) = body.split_at(open + 1);
+            // A request that is sent names its model, so something follows.
+            [before, br#""service_tier":"flex","#, after].concat().into()
+        }
+        _ => body,
+    }
+}
+
 /// A response, complete as far as we wanted to read it.
 #[derive(Clone, Debug)]
 pub struct Response<'a> {
@@ -101,6 +113,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_lane_is_a_service_tier_and_realtime_is_none() {
+        let body = || Bytes::from_static(br#" {"model":"m","a":1}"#);
+        assert_eq!(on_lane(body(), "realtime"), body());
+        assert_eq!(on_lane(body(), "flex"), &br#" {"service_tier":"flex","model":"m","a":1}"#[..]);
+    }
 
     /// Bodies that are nearly right, which go further into the code than noise does.
     fn body() -> impl Strategy<Value = String> {
