@@ -55,11 +55,15 @@ struct Chain {
 }
 
 impl Engine {
-    /// Everything that may be sent tonight, as the planner wants it told.
-    pub(super) fn problem(&mut self) -> (Problem, Vec<Posed>) {
+    /// Everything that may be sent tonight, as the planner wants it told, with the classes that were
+    /// looked at, planned or left for later.
+    pub(super) fn problem(&mut self) -> (Problem, Vec<Posed>, BTreeSet<(JobId, u16)>) {
         let mut problem = Problem { now: self.now, works: Vec::new() };
         let mut posed = Vec::new();
-        for chain in self.chains() {
+        let mut chains = self.chains();
+        let seen = chains.iter().map(|chain| (chain.job.id.clone(), chain.class)).collect();
+        chains.truncate(MOST_CLASSES);
+        for chain in chains {
             let typical = self.queues[&chain.job.id].typical[&chain.class].clone();
             for (step, &(pending, in_flight)) in chain.counts.iter().enumerate() {
                 let class = &chain.job.classes[usize::from(chain.class)];
@@ -82,7 +86,7 @@ impl Engine {
                 posed.push(Posed { job: chain.job.id.clone(), key, routes, takes, ways });
             }
         }
-        (problem, posed)
+        (problem, posed, seen)
     }
 
     /// What has something to do and may do it, in order of service.
@@ -117,7 +121,6 @@ impl Engine {
             let deadline = of.deadline.unwrap_or(Timestamp::MAX);
             (Reverse(of.priority), deadline, chain.job.submitted_at, chain.job.id.clone(), chain.class)
         });
-        chains.truncate(MOST_CLASSES);
         chains
     }
 

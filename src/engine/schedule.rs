@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::flight::Flight;
 use super::problem::{Key, Posed};
+use super::queue::StepQueue;
 use super::{Effect, Engine, Notice};
 use crate::attempt::{Ending, Outcome, RefusalKind};
 use crate::catalog::Route;
@@ -48,6 +49,8 @@ struct Made {
     problem: Problem,
     replan_at: Timestamp,
     orders: BTreeMap<JobId, BTreeMap<Key, Standing>>,
+    /// Classes it knows of, those included that were too many to plan.
+    seen: BTreeSet<(JobId, u16)>,
 }
 
 /// The order for one queue, less what was sent since.
@@ -144,7 +147,7 @@ impl Engine {
             return;
         }
         self.schedule.looked_at = self.now;
-        let (problem, posed) = self.problem();
+        let (problem, posed, seen) = self.problem();
         let is_due = match &self.schedule.made {
             _ if is_new => true,
             Some(made) => {
@@ -158,7 +161,7 @@ impl Engine {
             let rules = Rules { batches: false, ..Rules::default() };
             let plan = plan(&problem, &rules);
             self.tell_impossible(&problem, &posed, &plan);
-            self.put_in_force(problem, &posed, &plan);
+            self.put_in_force(problem, &posed, seen, &plan);
         }
     }
 
@@ -204,10 +207,17 @@ impl Engine {
         self.schedule.jobs.iter().any(|id| {
             let Some(queue) = self.queues.get(id) else { return false };
             let state = self.ledger.get(id).expect("a queue has a ledger").1;
-            let is_new = |&(&key, step): &(&Key, &super::queue::StepQueue)| {
-                !step.ready.is_empty() && self.schedule.order(id, key).is_none()
+            let is_seen = |class| match &self.schedule.made {
+                Some(made) => made.seen.contains(&(id.clone(), class)),
+                None => false,
             };
-            !state.paused && !state.cancelled && queue.steps.iter().any(|step| is_new(&step))
+            let is_past = |class: u16| {
+                queue.job.classes[usize::from(class)].deadline.is_some_and(|deadline| deadline <= self.now)
+            };
+            let is_new = |&(class, _): &Key, step: &StepQueue| {
+                !step.ready.is_empty() && !is_seen(class) && !is_past(class)
+            };
+            !state.paused && !state.cancelled && queue.steps.iter().any(|(key, step)| is_new(key, step))
         })
     }
 
@@ -220,7 +230,7 @@ impl Engine {
         })
     }
 
-    fn put_in_force(&mut self, problem: Problem, posed: &[Posed], plan: &Plan) {
+    fn put_in_force(&mut self, problem: Problem, posed: &[Posed], seen: BTreeSet<(JobId, u16)>, plan: &Plan) {
         let mut orders: BTreeMap<JobId, BTreeMap<Key, Standing>> = BTreeMap::new();
         for ((posed, order), work) in posed.iter().zip(&plan.orders).zip(&problem.works) {
             if self.schedule.jobs.contains(&posed.job) {
@@ -228,7 +238,7 @@ impl Engine {
                 orders.entry(posed.job.clone()).or_default().insert(posed.key, standing);
             }
         }
-        self.schedule.made = Some(Made { at: self.now, problem, replan_at: plan.replan_at, orders });
+        self.schedule.made = Some(Made { at: self.now, problem, replan_at: plan.replan_at, orders, seen });
     }
 
     /// Says once of a job that its deadline cannot be kept. While an account is shut nobody knows.

@@ -262,3 +262,14 @@ fn an_answer_of_another_tier_costs_what_that_tier_does() {
     let costs: Vec<i128> = bench.ends().map(|ended| ended.cost.pico()).collect();
     assert_eq!(costs[1], 2 * costs[0]);
 }
+
+#[test]
+fn more_classes_than_are_planned_go_all_the_same() {
+    let mut bench = Bench::new([peaks("a/m")]);
+    for job in 0..40 {
+        bench.submit(due(order(&format!("job_{job:06}"), 1, "a/m"), at("23:00")));
+    }
+    assert_eq!(bench.out.len(), 0);
+    bench.work(at("17:05"));
+    assert!(bench.out.is_empty() && bench.engine.unfinished().next().is_none());
+}
