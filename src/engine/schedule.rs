@@ -131,7 +131,7 @@ impl Engine {
     pub(super) fn plan_for(&mut self, job: &Job) {
         let mut steps = job.classes.iter().flat_map(|class| &class.ladder.0);
         let mut varies = |names: &Vec<String>| self.lanes.of_step(names).iter().any(|route| varies(route));
-        if job.options.when == When::Cheapest && steps.any(|names| varies(names)) {
+        if job.options.when == When::Cheapest && steps.any(&mut varies) {
             self.schedule.jobs.insert(job.id.clone());
         }
     }

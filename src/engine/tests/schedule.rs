@@ -266,10 +266,16 @@ fn an_answer_of_another_tier_costs_what_that_tier_does() {
 #[test]
 fn more_classes_than_are_planned_go_all_the_same() {
     let mut bench = Bench::new([peaks("a/m")]);
-    for job in 0..40 {
-        bench.submit(due(order(&format!("job_{job:06}"), 1, "a/m"), at("23:00")));
+    let classes = |order: &mut Order| {
+        order.job.classes = vec![order.job.classes[0].clone(); 40];
+        order.job.class_of = (0..40).collect();
+        (0..40).for_each(|class| order.items[usize::from(class)].class = class);
+    };
+    bench.submit(due(order("job_1", 40, "a/m"), at("23:00")).with(classes));
+    while bench.out.is_empty() {
+        bench.sleep();
     }
-    assert_eq!(bench.out.len(), 0);
+    assert_eq!(bench.now, at("17:00"));
     bench.work(at("17:05"));
     assert!(bench.out.is_empty() && bench.engine.unfinished().next().is_none());
 }
