@@ -204,6 +204,22 @@ pub fn all_routes(config: &Config, ledger: &Ledger) -> Vec<Arc<Route>> {
             }
         }
     }
+    on_lanes(&config.catalog, routes, now)
+}
+
+/// With the flex routes of models whose provider's `lanes` name that lane: the engine takes them for
+/// equals of the realtime ones.
+pub fn on_lanes(catalog: &Catalog, mut routes: Vec<Arc<Route>>, now: Timestamp) -> Vec<Arc<Route>> {
+    let has_flex = |route: &&Arc<Route>| {
+        let provider = catalog.provider(&route.provider);
+        provider.is_some_and(|provider| provider.lanes.iter().any(|lane| lane == "flex"))
+    };
+    let flex: Vec<Arc<Route>> = routes
+        .iter()
+        .filter(has_flex)
+        .filter_map(|route| catalog.route_on(&route.name, "flex", now))
+        .collect();
+    routes.extend(flex);
     routes
 }
 

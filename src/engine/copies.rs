@@ -175,6 +175,7 @@ impl Engine {
     pub(super) fn settle_copy(&mut self, job: &JobId, item: &Item, answer: &Ended) {
         let (job, state) = self.ledger.get(job).expect("a queue has a ledger");
         let job = job.clone();
+        // It may have been sent itself before it began to wait for the other.
         let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let state = state.items.get(item.index);
         if state.is_final() {
@@ -184,8 +185,7 @@ impl Engine {
             AttemptStatus::Succeeded => (ItemStatus::Succeeded, None),
             _ => (ItemStatus::Failed, answer.error.clone()),
         };
-        // What it would have cost beside what it did: that is what was saved. Attempts of its own it has
-        // where a former process sent it before it was known to be a copy.
+        // What it would have cost beside what it did: that is what was saved.
         let totals = ItemTotals { list_cost: before.list_cost + answer.list_cost, ..before };
         let settled = Settled {
             valid: answer_is_valid(&job, item, answer),

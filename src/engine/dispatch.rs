@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::budgets::{Short, item_cap};
 use super::flight::{Flight, Stage};
 use super::queue::Parked;
+use super::schedule::{Standing, window_words};
 use super::{Call, Effect, Engine};
 use crate::attempt::{ErrorCode, ItemStatus};
 use crate::catalog::Route;
@@ -21,7 +22,7 @@ use crate::ledger::{Full, Scope, Tags};
 use crate::money::Usd;
 use crate::plan::limit::larger;
 use crate::plan::price;
-use crate::plan::route::{Choice, Circumstances, Kind, choose};
+use crate::plan::route::{Choice, Circumstances, Door, FLEX, Kind, choose};
 use crate::record::{Record, Started};
 use crate::view::Waiting;
 
@@ -302,16 +303,21 @@ impl Engine {
         (tags, limited): (&Tags, bool),
     ) -> Admission {
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
+        let order = self.order_for(job, item, step, routes);
+        let urgent = urgent || order.is_some_and(|order| order.guard);
+        let pays_more =
+            order.is_some_and(|order| self.schedule.pays_for_realtime(&job.id, item.index, order.guard));
         let given = Circumstances {
             now: self.now,
             when: job.options.when,
             urgent,
             wait_until,
+            planned: order.is_some(),
             allow_unpriced: job.options.allow_unpriced,
             capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
             known: self.known(&job.id),
             cover: &|route, item| self.cover(route, item, &self.known(&job.id)),
-            door: &|route| self.lanes.door(route, self.now),
+            door: &|route| self.door(order, pays_more, route),
         };
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         match choose(routes, item, &given) {
@@ -340,7 +346,14 @@ impl Engine {
             Choice::Wait(Waiting::NoRoute | Waiting::Capacity, _) if urgent && !last => Admission::Up,
             Choice::Wait(waiting, until) => {
                 let trouble = || routes.iter().find_map(|route| self.lanes.trouble(route));
-                let words = if waiting == Waiting::RateLimit { None } else { trouble() };
+                let words = match waiting {
+                    Waiting::RateLimit => None,
+                    Waiting::Window => order.map_or_else(
+                        || until.and_then(|until| window_words(routes, self.now, until)),
+                        Standing::words,
+                    ),
+                    _ => trouble(),
+                };
                 Admission::Park(Parked { waiting, until, words })
             }
             Choice::TooLong | Choice::Never { .. } if !last => Admission::Up,
@@ -352,6 +365,30 @@ impl Engine {
                 Admission::SetAside(Parked { waiting: Waiting::NoRoute, until: None, words: Some(why) })
             }
             Choice::Never { why, .. } => Admission::End(ErrorCode::NoRoute, why),
+        }
+    }
+
+    /// The plan's order that holds for an item; none where nothing is planned that is like it.
+    fn order_for(&self, job: &Job, item: &Item, step: u8, routes: &[Arc<Route>]) -> Option<&Standing> {
+        let order = self.schedule.order(&job.id, (item.class, step))?;
+        order.is_for(&self.takes(job, item, routes)).then_some(order)
+    }
+
+    /// What a route says to an item: trouble comes before plans.
+    fn door(&self, order: Option<&Standing>, pays_more: bool, route: &Route) -> Door {
+        let planned = || match order {
+            Some(_) if pays_more && &*route.lane != FLEX => Door::Open,
+            Some(_) if pays_more => Door::Closed(Waiting::RateLimit, None),
+            Some(order) => order.door(route),
+            None => Door::Open,
+        };
+        match self.lanes.door(route, self.now) {
+            Door::Open => planned(),
+            busy @ Door::Closed(Waiting::RateLimit, _) => match planned() {
+                Door::Open => busy,
+                closed => closed,
+            },
+            shut => shut,
         }
     }
 
@@ -384,6 +421,7 @@ impl Engine {
         let has_room = self.lanes.take(lane, &sent, usage, now).is_ok();
         self.lanes.get_mut(lane).ahead += u32::from(!has_room);
         self.lanes.account(lane).sent(now);
+        self.schedule.sent(&job.id, (item.class, step), &route.name);
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
         let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let drawing = self.drawing(&route, &sent, &self.known(&job.id)).map(Box::new);

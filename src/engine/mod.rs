@@ -46,7 +46,9 @@ mod free;
 mod groups;
 mod lanes;
 mod outcome;
+mod problem;
 mod queue;
+mod schedule;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -56,6 +58,7 @@ use flight::Flight;
 use groups::Groups;
 use lanes::Lanes;
 use queue::{JobQueue, StepQueue};
+use schedule::Schedule;
 
 /// How often the index is brought up to date.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -147,6 +150,15 @@ pub enum Notice {
     ClockSetBack(Duration),
     /// A budget is used up so far.
     Budget(Alert),
+    /// A job cannot be done by its deadline, even flat out.
+    TooLate {
+        /// Which.
+        job: JobId,
+        /// When it could be done; `None` where the hours known do not suffice.
+        earliest: Option<Timestamp>,
+        /// Items that can end by the deadline.
+        fits: u64,
+    },
 }
 
 /// Everything that is decided.
@@ -156,6 +168,7 @@ pub struct Engine {
     today: Today,
     ledger: Ledger,
     lanes: Lanes,
+    schedule: Schedule,
     queues: BTreeMap<JobId, JobQueue>,
     flights: HashMap<AttemptId, Flight>,
     groups: Groups,
@@ -179,6 +192,7 @@ impl Engine {
             today,
             ledger,
             lanes: Lanes::new(routes, now),
+            schedule: Schedule::default(),
             queues: BTreeMap::new(),
             flights: HashMap::new(),
             groups: Groups::default(),
@@ -209,7 +223,7 @@ impl Engine {
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         self.set_clock(now);
         match event {
-            Event::Routes(routes) => self.lanes.add(routes, self.now),
+            Event::Routes(routes) => self.add_routes(routes),
             Event::Accepted(job) => self.accepted(job),
             Event::Prompts(job, items) => self.prompts(&job, items),
             Event::Recorded(seq) => self.recorded(seq),
@@ -256,6 +270,14 @@ impl Engine {
         self.today.turn(self.now);
     }
 
+    fn add_routes(&mut self, routes: Vec<Arc<Route>>) {
+        self.lanes.add(routes, self.now);
+        let jobs: Vec<Arc<Job>> = self.queues.values().map(|queue| queue.job.clone()).collect();
+        for job in jobs {
+            self.plan_for(&job);
+        }
+    }
+
     fn accepted(&mut self, job: Arc<Job>) {
         if self.ledger.get(&job.id).is_some() {
             return;
@@ -277,7 +299,9 @@ impl Engine {
         if !queue.orphans.is_empty() {
             self.effects.push(Effect::Read(id.clone(), queue.orphans.keys().copied().collect()));
         }
+        let job = queue.job.clone();
         self.queues.insert(id.clone(), queue);
+        self.plan_for(&job);
     }
 
     fn prompts(&mut self, job: &JobId, items: Vec<Arc<Item>>) {
@@ -348,12 +372,14 @@ impl Engine {
         if open {
             self.record(Record::Finished { job: job.clone(), at: self.now });
             self.queues.remove(&job);
+            self.schedule.forget(&job);
             self.effects.push(Effect::Tell(Notice::Finished(job)));
         }
     }
 
     fn tick(&mut self) {
         self.send_ready();
+        self.replan();
         self.start();
         self.read_copies();
         self.read_expired_held();
@@ -413,7 +439,7 @@ impl Engine {
         let deadlines =
             deadlines.flat_map(|(_, queue)| queue.job.classes.iter().filter_map(|class| class.deadline));
         let later = parked.chain(deadlines).filter(|&at| at > self.now).min().unwrap_or(Timestamp::MAX);
-        later.min(checkpoint).min(self.lanes.next_change(self.now))
+        later.min(checkpoint).min(self.lanes.next_change(self.now)).min(self.replan_at())
     }
 
     /// Writes a record down and, in the same step, lets it change the state: the only way it changes.

@@ -180,6 +180,7 @@ impl Engine {
             Then::Hold => Next::Held(flight.step),
         };
         let escalation = if then == Then::Escalate { error.as_ref().map(|(code, _)| *code) } else { None };
+        let rest = self.rest_after_refusal(&flight, &ending);
         let lane = flight.lane;
         let attempt = flight.call.attempt;
         let step = match next {
@@ -199,10 +200,12 @@ impl Engine {
         self.settled_money(&job, reservation);
         let delay = match then {
             Then::Retry => Some(backoff(attempt, totals.attempts)),
-            _ => None,
+            _ => rest,
         };
         let delay = match (delay, lane) {
-            (Some(delay), Some(lane)) => Some(delay + self.lanes.take_retry(lane, now)),
+            (Some(delay), Some(lane)) if then == Then::Retry => {
+                Some(delay + self.lanes.take_retry(lane, now))
+            }
             (delay, _) => delay,
         };
         let Some(queue) = self.queues.get_mut(&job.id) else { return };
@@ -224,7 +227,8 @@ impl Engine {
     fn priced_by(&self, flight: &Flight, ending: &Ending) -> Arc<Route> {
         match &ending.outcome {
             Outcome::Answer(answer) => {
-                self.lanes.answering(&flight.call.route, answer.response_model.as_deref())
+                let served = self.lanes.served(&flight.call.route, answer.service_tier.as_deref());
+                self.lanes.answering(&served, answer.response_model.as_deref())
             }
             _ => flight.call.route.clone(),
         }

@@ -8,4 +8,5 @@ mod groups;
 mod ladders;
 mod orders;
 mod routes;
+mod schedule;
 mod spending;

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::queue::JobQueue;
+use super::queue::{JobQueue, Parked};
+use super::schedule::duration;
 use crate::clock::Timestamp;
 use crate::view::{JobView, Waiting};
 
@@ -30,6 +31,15 @@ impl Engine {
     }
 }
 
+/// `waits for deepseek off-peak, 1 h 48 m`.
+fn words(parked: &Parked, now: Timestamp) -> Option<String> {
+    let words = parked.words.clone()?;
+    match parked.until.filter(|&until| parked.waiting == Waiting::Window && until > now) {
+        Some(until) => Some(format!("{words}, {}", duration(until.since(now)))),
+        None => Some(words),
+    }
+}
+
 fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
     let mut most = 0;
     for step in queue.steps.values() {
@@ -51,7 +61,7 @@ fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
         *view.waiting.entry(waiting).or_default() += rest;
         if rest > most {
             most = rest;
-            view.waiting_for = step.parked.as_ref().and_then(|parked| parked.words.clone());
+            view.waiting_for = step.parked.as_ref().and_then(|parked| words(parked, now));
             view.waiting_until = step.parked.as_ref().and_then(|parked| parked.until);
         }
     }

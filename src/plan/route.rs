@@ -28,6 +28,8 @@ const MOST_CHANGES: usize = 400;
 
 /// Comes after every price.
 const DEARER_THAN_ANY: Usd = Usd::from_pico(i128::MAX);
+/// The lane that is cheaper and has room at times.
+pub const FLEX: &str = "flex";
 
 /// What a route says to an item at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,9 @@ pub struct Circumstances<'a> {
     pub urgent: bool,
     /// Until when a cheaper hour is worth waiting for.
     pub wait_until: Timestamp,
+    /// Whether the doors keep to a plan, which knows what is worth waiting for: then `when`, `urgent` and
+    /// `wait_until` decide nothing.
+    pub planned: bool,
     /// Whether unknown prices are allowed.
     pub allow_unpriced: bool,
     /// Whether a budget applies, so that unknown prices are not eligible.
@@ -123,7 +128,7 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
     let mut fitting = Vec::new();
     let (mut too_long, mut can_be_mended) = (false, routes.is_empty());
     for route in routes {
-        match obstacle(route, item, given) {
+        match obstacle(route, item, given.allow_unpriced, given.capped) {
             None => fitting.push(Candidate::new(route, item, given)),
             Some(Obstacle::TooLong) => too_long = true,
             Some(Obstacle::Item(reason)) => reasons.push(format!("{}: {reason}", route.name)),
@@ -144,6 +149,11 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
     let rank = |candidate: &Candidate<'_>| (candidate.cost, candidate.opens.is_some());
     fitting.sort_by(|a, b| (rank(a), &a.route.name).cmp(&(rank(b), &b.route.name)));
     first_open(&fitting, given)
+}
+
+/// Whether a route takes an item at some hour.
+pub fn takes(route: &Route, item: &Item, allow_unpriced: bool, capped: bool) -> bool {
+    obstacle(route, item, allow_unpriced, capped).is_none()
 }
 
 /// The cheapest that is open, unless a cheaper one is worth waiting for.
@@ -181,7 +191,7 @@ fn is_patient(waiting: Waiting, until: Option<Timestamp>, given: &Circumstances<
         Some(until) => until <= latest,
         None => waiting == Waiting::RateLimit,
     };
-    in_time && given.when != When::Asap && !given.urgent
+    in_time && given.when != When::Asap && !given.urgent && !given.planned
 }
 
 /// A route that would take the item.
@@ -224,7 +234,7 @@ enum Obstacle {
     Settings(String),
 }
 
-fn obstacle(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Obstacle> {
+fn obstacle(route: &Route, item: &Item, allow_unpriced: bool, capped: bool) -> Option<Obstacle> {
     let never = |reason: &str| Some(Obstacle::Item(reason.to_owned()));
     let unset = |reason: &str| Some(Obstacle::Settings(reason.to_owned()));
     if let Some(reason) = &route.unusable {
@@ -232,6 +242,9 @@ fn obstacle(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Obs
     }
     if let Some(reason) = translate::obstacle(item, route) {
         return never(&reason);
+    }
+    if &*route.lane == FLEX && names_its_tier(item) {
+        return never("the request names a service tier itself");
     }
     if let Some(features) = &route.features {
         let Needs { tools, vision, json_schema } = item.needs;
@@ -245,16 +258,22 @@ fn obstacle(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Obs
             }
         }
     }
-    if route.prices.is_none() && !given.allow_unpriced {
+    if route.prices.is_none() && !allow_unpriced {
         return unset("its price is unknown; set one in [models] or pass --allow-unpriced");
     }
-    if given.capped && price::worst_case(route, item).is_none() && !given.allow_unpriced {
+    if capped && price::worst_case(route, item).is_none() && !allow_unpriced {
         return never("its worst case is unknown; set max_tokens in the request");
     }
     if is_too_long(route, item) {
         return Some(Obstacle::TooLong);
     }
     None
+}
+
+/// Whether a request asks for a tier; one that only speaks of it in its text is taken to.
+fn names_its_tier(item: &Item) -> bool {
+    const NAME: &[u8] = b"\"service_tier\"";
+    item.body.json.windows(NAME.len()).any(|part| part == NAME)
 }
 
 fn is_too_long(route: &Route, item: &Item) -> bool {
@@ -274,7 +293,7 @@ fn closed_until(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option
         return Some(route.hours.next_change(now));
     }
     let table = route.prices.as_ref().filter(|table| !table.windows.is_empty())?;
-    if given.when == When::Asap || table.at(now).1 == table.cheapest() {
+    if given.planned || given.when == When::Asap || table.at(now).1 == table.cheapest() {
         return None;
     }
     match given.when {
