@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use super::budgets::TagLists;
 use super::copies::Copies;
+use super::odds::{Lessons, Models};
+use crate::catalog::Route;
 use crate::check::Rule;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job};
@@ -50,6 +52,8 @@ pub(super) struct JobQueue {
     pub pace: Pace,
     /// Whose answers teach of its own.
     pub class: Arc<str>,
+    /// What checks have taught of its models.
+    pub taught: Lessons,
     /// Items of each class in line order; empty where there is one class.
     members: Vec<Vec<ItemIndex>>,
     page: usize,
@@ -64,6 +68,8 @@ pub(super) struct StepQueue {
     pub parked: Option<Parked>,
     /// Pending items of this class and step.
     pub pending: u32,
+    /// The routes of its step, with the places of their models in the job's tally.
+    pub models: Option<(Arc<[Arc<Route>]>, Models)>,
     /// Waiting out a pause.
     later: BinaryHeap<Reverse<(Timestamp, ItemIndex)>>,
     /// Asked for, not yet here.
@@ -109,6 +115,7 @@ impl JobQueue {
             closing: false,
             pace: Pace::default(),
             class,
+            taught: Lessons::default(),
             members,
             page,
         };

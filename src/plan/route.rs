@@ -1,12 +1,14 @@
 //! Which route of a step gets an item, or what the item waits for.
 //!
-//! Eligible routes are compared by what the attempt probably costs at the hour in which it would run;
-//! the cheapest gets the item. While the deadline is far, an item rather waits for the cheapest route,
+//! Eligible routes are compared by what the attempt probably costs at the hour in which it would run,
+//! over the chance that its answer passes where checks have taught one; the lowest gets the item, unless
+//! even that is more than a success is worth. A model that has failed the item is not asked again. While the deadline is far, an item rather waits for the cheapest route,
 //! or for its cheaper hour, than spills to a dearer one that happens to be idle; with `when = asap`, or
 //! the deadline near, it takes any.
 //!
 //! Pure.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,11 @@ use crate::clock::Timestamp;
 use crate::job::{Item, Needs, When, Wire};
 use crate::money::Usd;
 use crate::plan::estimate::Known;
+use crate::plan::odds::Odds;
 use crate::plan::price;
+use crate::plan::router::{LEAST_FOR_FREE, TIE};
+use crate::plan::stop::StopPrice;
+use crate::plan::tally::{ModelIndex, Spent};
 use crate::view::Waiting;
 
 /// Longest a busy route is waited for while another one of the step is free.
@@ -52,6 +58,23 @@ pub struct Circumstances<'a> {
     pub known: Known<'a>,
     /// Health and quotas of a route.
     pub door: &'a dyn Fn(&Route) -> Door,
+    /// What checks taught of the models; `None` where nothing is to be learned.
+    pub taught: Option<Taught<'a>>,
+    /// What a success is worth.
+    pub stop: StopPrice,
+}
+
+/// What checks taught of the models of a step, for an item that some of them have failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Taught<'a> {
+    /// The models that failed it.
+    pub spent: Spent,
+    /// Places of the routes' models in the tally, in the order of the routes.
+    pub models: &'a [Option<ModelIndex>],
+    /// The chances of all models; `None` where no check says who passes.
+    pub odds: Option<&'a Odds>,
+    /// Whether there is a step beyond: the last one is tried even where next to nothing passes.
+    pub has_more_steps: bool,
 }
 
 /// The decision for one item.
@@ -63,6 +86,15 @@ pub enum Choice {
     Wait(Waiting, Option<Timestamp>),
     /// It does not fit any usable route of the step.
     TooLong,
+    /// Every model of the step that would take it has failed it, or passes next to nothing.
+    Spent,
+    /// One success would cost more than it is worth.
+    NotWorthIt {
+        /// Where it would cost the least.
+        route: Arc<str>,
+        /// How many dollars.
+        index: f64,
+    },
     /// No route of the step takes it, in words.
     Never {
         /// Route by route.
@@ -80,18 +112,27 @@ pub struct Kind {
     too_long: Vec<bool>,
     has_cap: bool,
     names_no_limit: bool,
+    spent: Spent,
 }
 
 impl Kind {
-    /// The kind of an item before the routes of its step.
-    pub fn of(item: &Item, routes: &[Arc<Route>]) -> Kind {
+    /// The kind of an item before the routes of its step, some of whose models have failed it.
+    pub fn of(item: &Item, routes: &[Arc<Route>], spent: Spent) -> Kind {
         Kind {
             wire: item.wire,
             needs: item.needs,
             too_long: routes.iter().map(|route| is_too_long(route, item)).collect(),
             has_cap: item.options.as_ref().is_some_and(|options| options.max_cost.is_some()),
             names_no_limit: item.max_output.is_none(),
+            spent,
         }
+    }
+}
+
+impl Kind {
+    /// Whether a model has failed such items.
+    pub fn has_spent(&self) -> bool {
+        self.spent != Spent::NONE
     }
 }
 
@@ -100,9 +141,14 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
     let mut reasons = Vec::new();
     let mut fitting = Vec::new();
     let (mut too_long, mut can_be_mended) = (false, routes.is_empty());
-    for route in routes {
+    let mut is_spent = false;
+    for (place, route) in routes.iter().enumerate() {
+        if given.taught.as_ref().is_some_and(|taught| taught.has_failed(place)) {
+            is_spent = true;
+            continue;
+        }
         match obstacle(route, item, given) {
-            None => fitting.push(Candidate::new(route, item, given)),
+            None => fitting.push(Candidate::new(route, place, item, given)),
             Some(Obstacle::TooLong) => too_long = true,
             Some(Obstacle::Item(reason)) => reasons.push(format!("{}: {reason}", route.name)),
             Some(Obstacle::Settings(reason)) => {
@@ -111,6 +157,9 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
             }
         }
     }
+    if fitting.is_empty() && is_spent {
+        return Choice::Spent;
+    }
     if fitting.is_empty() {
         if routes.is_empty() {
             reasons.push("no provider in the config serves its models".to_owned());
@@ -118,8 +167,43 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
         let why = reasons.join("; ");
         return if too_long { Choice::TooLong } else { Choice::Never { why, can_be_mended } };
     }
-    fitting.sort_by(|a, b| (a.cost, &a.route.name).cmp(&(b.cost, &b.route.name)));
+    if fitting.iter().all(|candidate| candidate.is_hopeless) {
+        if given.taught.is_some_and(|taught| taught.has_more_steps) {
+            return Choice::Spent;
+        }
+    } else {
+        fitting.retain(|candidate| !candidate.is_hopeless);
+    }
+    rank(&mut fitting);
+    if !given.stop.pays(fitting[0].index()) {
+        let Candidate { route, .. } = fitting[0];
+        return Choice::NotWorthIt { route: route.name.clone(), index: fitting[0].index() };
+    }
+    fitting.retain(|candidate| given.stop.pays(candidate.index()));
     first_open(&fitting, given)
+}
+
+/// Whether a route takes an item at all, whatever the hour.
+pub fn fits(route: &Route, item: &Item, given: &Circumstances<'_>) -> bool {
+    obstacle(route, item, given).is_none()
+}
+
+/// By index; of those that are equal the cheaper one first, then by name.
+fn rank(candidates: &mut [Candidate<'_>]) {
+    candidates.sort_by(|a, b| {
+        let by_index = a.index().total_cmp(&b.index());
+        by_index.then(a.cost.cmp(&b.cost)).then_with(|| a.route.name.cmp(&b.route.name))
+    });
+    let mut rest = candidates;
+    while let Some(first) = rest.first() {
+        let limit = first.index() * (1.0 + TIE);
+        let equals = rest.iter().take_while(|candidate| candidate.index() <= limit).count();
+        rest[..equals].sort_by(|a, b| {
+            let by_chance = if b.cost == Usd::ZERO { b.chance.total_cmp(&a.chance) } else { Ordering::Equal };
+            a.cost.cmp(&b.cost).then(by_chance).then_with(|| a.route.name.cmp(&b.route.name))
+        });
+        rest = &mut rest[equals..];
+    }
 }
 
 /// The cheapest that is open, unless a cheaper one is worth waiting for.
@@ -167,13 +251,42 @@ struct Candidate<'a> {
     opens: Option<Option<Timestamp>>,
     /// What the attempt probably costs at the hour in which it would run.
     cost: Usd,
+    /// How likely its answer is to pass, at best.
+    chance: f64,
+    /// It passes next to nothing.
+    is_hopeless: bool,
 }
 
 impl<'a> Candidate<'a> {
-    fn new(route: &'a Arc<Route>, item: &Item, given: &Circumstances<'_>) -> Candidate<'a> {
+    fn new(route: &'a Arc<Route>, place: usize, item: &Item, given: &Circumstances<'_>) -> Candidate<'a> {
         let opens = closed_until(route, item, given);
         let sent_at = opens.flatten().filter(|&at| at <= given.wait_until).unwrap_or(given.now);
-        Candidate { route, opens, cost: cost_at(route, item, sent_at, given) }
+        let cost = cost_at(route, item, sent_at, given);
+        let (chance, is_out) = given.taught.map_or((1.0, false), |taught| taught.chance(place));
+        let is_hopeless = is_out || cost == Usd::ZERO && chance < LEAST_FOR_FREE;
+        Candidate { route, opens, cost, chance, is_hopeless }
+    }
+
+    /// Dollars for one expected success.
+    fn index(&self) -> f64 {
+        self.cost.as_f64() / self.chance
+    }
+}
+
+impl Taught<'_> {
+    /// Whether the model of a route has failed the item.
+    fn has_failed(&self, place: usize) -> bool {
+        self.spent != Spent::NONE && self.models[place].is_some_and(|model| self.spent.has(model))
+    }
+
+    /// The chance of a route's model at best, and whether it is out.
+    fn chance(&self, place: usize) -> (f64, bool) {
+        match (self.odds, self.models[place]) {
+            (Some(odds), Some(model)) => {
+                (odds.upper(model, self.spent).max(f64::MIN_POSITIVE), odds.is_out(model))
+            }
+            _ => (1.0, false),
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl World {
 
     /// Says that a job is over, as the engine does when its rows are written.
     pub(crate) fn finish(&self, job: &Job) {
-        self.append(&[Record::Finished { job: job.id.clone(), at: at(60) }]);
+        self.append(&[Record::Finished { job: job.id.clone(), at: at(60), taught: None }]);
     }
 
     /// One attempt, and the end of its item.
@@ -150,6 +150,8 @@ impl World {
             open_tags: Vec::new(),
             input_estimate: 100,
             class: "reviews".into(),
+            has_check: true,
+            spends_model: false,
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }
