@@ -178,6 +178,7 @@ impl Engine {
             Then::Escalate(step) => Next::Pending(step),
             Then::Hold => Next::Held(flight.step),
         };
+        let stays = then == Then::Escalate(flight.step);
         let escalates = matches!(then, Then::Escalate(_));
         let escalation = if escalates { error.as_ref().map(|(code, _)| *code) } else { None };
         let lane = flight.lane;
@@ -210,7 +211,11 @@ impl Engine {
             Some(step) => {
                 queue.step(item.class, step).pending += 1;
                 let state = self.ledger.get_mut(&job.id).expect("a queue has a ledger");
+                let (class, index) = (item.class, item.index);
                 queue.again(item, step, delay.map(|delay| now + delay), &mut state.items);
+                if stays && !queue.taught.is_short() {
+                    queue.put_first(class, step, index);
+                }
             }
             None => queue.pace.ended(now),
         }

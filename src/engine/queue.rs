@@ -242,6 +242,14 @@ impl JobQueue {
         }
     }
 
+    /// The loaded item that was last taken back goes first: what was begun is finished.
+    pub(super) fn put_first(&mut self, class: u16, step: u8, item: ItemIndex) {
+        let ready = &mut self.step(class, step).ready;
+        if ready.back().is_some_and(|last| last.index == item) {
+            ready.rotate_right(1);
+        }
+    }
+
     /// An item became pending that no queue holds: a held one that was released.
     pub(super) fn released(&mut self, item: ItemIndex, step: u8) {
         let class = self.job.class_index(item);

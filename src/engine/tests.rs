@@ -5,5 +5,6 @@ mod budgets;
 mod copies;
 mod ladders;
 mod orders;
+mod router;
 mod routes;
 mod spending;
