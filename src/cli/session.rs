@@ -22,7 +22,7 @@ use crate::results::parts::{Parts, Settings};
 use crate::results::read;
 use crate::store::files::FileStore;
 use crate::store::{FinalStates, Store, StoreError};
-use crate::view::{BudgetView, JobView, Waiting};
+use crate::view::{BudgetView, JobView, OddsView, Waiting};
 
 /// How often a command looks again at a store that another command has open for a moment.
 const LOOKS: u32 = 30;
@@ -96,6 +96,14 @@ impl Jobs for Nothing {
         Ok(standing(&Budgets::default(), &self.0))
     }
 
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError> {
+        Ok(Vec::new())
+    }
+
+    fn reset_odds(&mut self, _: Option<&str>) -> Result<(), CliError> {
+        Ok(())
+    }
+
     fn change(&mut self, job: &JobId, _: &JobChange) -> Result<JobView, CliError> {
         Err(CliError::no_such_job(job.as_str()))
     }
@@ -146,6 +154,18 @@ impl Jobs for Session {
 
     fn budgets(&mut self) -> Result<Vec<BudgetView>, CliError> {
         Ok(standing(&self.ledger.globals.budgets, &self.limits))
+    }
+
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError> {
+        Ok(OddsView::all(&self.ledger))
+    }
+
+    fn reset_odds(&mut self, class: Option<&str>) -> Result<(), CliError> {
+        let record = Record::OddsReset(class.map(Into::into));
+        self.store.append(std::slice::from_ref(&record))?;
+        self.store.sync()?;
+        self.ledger.apply(&record);
+        Ok(())
     }
 
     /// Writes the change down; the next process that works on the job acts on it.

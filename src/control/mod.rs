@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::{BudgetView, JobView};
+use crate::view::{BudgetView, JobView, OddsView};
 
 mod client;
 mod place;
@@ -102,6 +102,13 @@ pub enum Request {
     },
     /// Where every budget stands.
     Budgets,
+    /// What checks taught of the models.
+    Odds,
+    /// Forget it; answered when that is durable.
+    ResetOdds {
+        /// Of one class; of all where absent.
+        class: Option<String>,
+    },
     /// Read the config again.
     Reload,
     /// Stop as on SIGTERM.
@@ -116,7 +123,12 @@ impl Request {
             | Request::Change { job, .. }
             | Request::Adopt { job }
             | Request::Flush { job } => Some(job),
-            Request::Views | Request::Budgets | Request::Reload | Request::Stop => None,
+            Request::Views
+            | Request::Budgets
+            | Request::Odds
+            | Request::ResetOdds { .. }
+            | Request::Reload
+            | Request::Stop => None,
         }
     }
 
@@ -134,6 +146,8 @@ pub enum Response {
     Views(Vec<JobView>),
     /// To [`Request::Budgets`].
     Budgets(Vec<BudgetView>),
+    /// To [`Request::Odds`].
+    Odds(Vec<OddsView>),
     /// It is done, and durable.
     Done,
     /// It is not done, and why.
