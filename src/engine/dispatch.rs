@@ -300,6 +300,7 @@ impl Engine {
         (latest_start <= now, latest_start)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "worked out once for all items of a queue")]
     fn admit(
         &self,
         job: &Job,

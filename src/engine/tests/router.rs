@@ -147,7 +147,7 @@ fn short_money_goes_to_first_attempts_before_dear_ones() {
             break;
         }
         let call = &bench.out[0];
-        let good = &*call.route.name == "b/m" || call.item.index % 4 == 0;
+        let good = &*call.route.name == "b/m" || call.item.index.is_multiple_of(4);
         let Outcome::Answer(said) = answer(if good { "good" } else { "bad" }) else { unreachable!() };
         let usage = Some(Usage { input: 70, output: 100, ..Usage::default() });
         bench.end(Outcome::Answer(Answer { usage, ..said }));
