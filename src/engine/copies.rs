@@ -175,6 +175,7 @@ impl Engine {
     pub(super) fn settle_copy(&mut self, job: &JobId, item: &Item, answer: &Ended) {
         let (job, state) = self.ledger.get(job).expect("a queue has a ledger");
         let job = job.clone();
+        let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let state = state.items.get(item.index);
         if state.is_final() {
             return;
@@ -184,7 +185,8 @@ impl Engine {
             _ => (ItemStatus::Failed, answer.error.clone()),
         };
         // What it would have cost beside what it did: that is what was saved.
-        let totals = ItemTotals { list_cost: answer.list_cost, ..ItemTotals::default() };
+        // What it was itself asked before it waited for the other was paid for all the same.
+        let totals = ItemTotals { list_cost: answer.list_cost, ..before };
         let settled = Settled {
             valid: answer_is_valid(&job, item, answer),
             step: Some(answer.step),
