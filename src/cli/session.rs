@@ -22,7 +22,7 @@ use crate::results::parts::{Parts, Settings};
 use crate::results::read;
 use crate::store::files::FileStore;
 use crate::store::{FinalStates, Store, StoreError};
-use crate::view::{AllowanceView, BudgetView, JobView, Waiting};
+use crate::view::{AllowanceView, BudgetView, JobView, OddsView, Waiting};
 
 /// How often a command looks again at a store that another command has open for a moment.
 const LOOKS: u32 = 30;
@@ -100,6 +100,14 @@ impl Jobs for Nothing {
         Ok(AllowanceView::all(&self.1, &Drawn::default(), clock::now()))
     }
 
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError> {
+        Ok(Vec::new())
+    }
+
+    fn reset_odds(&mut self, _: Option<&str>) -> Result<(), CliError> {
+        Ok(())
+    }
+
     fn change(&mut self, job: &JobId, _: &JobChange) -> Result<JobView, CliError> {
         Err(CliError::no_such_job(job.as_str()))
     }
@@ -156,6 +164,18 @@ impl Jobs for Session {
 
     fn allowances(&mut self) -> Result<Vec<AllowanceView>, CliError> {
         Ok(AllowanceView::all(&self.catalog, &self.ledger.globals.drawn, clock::now()))
+    }
+
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError> {
+        Ok(OddsView::all(&self.ledger))
+    }
+
+    fn reset_odds(&mut self, class: Option<&str>) -> Result<(), CliError> {
+        let record = Record::OddsReset(class.map(Into::into));
+        self.store.append(std::slice::from_ref(&record))?;
+        self.store.sync()?;
+        self.ledger.apply(&record);
+        Ok(())
     }
 
     /// Writes the change down; the next process that works on the job acts on it.

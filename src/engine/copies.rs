@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::outcome::describe;
+use super::outcome::{describe, has_check};
 use super::{Effect, Engine};
 use crate::attempt::{AttemptStatus, ErrorCode, ItemStatus};
 use crate::job::{Item, ItemIndex, Job, JobId};
@@ -65,6 +65,11 @@ impl Copies {
     /// Whether an item waits for another's answer.
     pub(super) fn is_waiting(&self, item: ItemIndex) -> bool {
         !self.waiting.is_empty() && self.waiting.contains(&item)
+    }
+
+    /// How many items wait for another's answer.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.len() as u32
     }
 
     /// Whether any item waits for this one.
@@ -209,6 +214,5 @@ impl Engine {
 
 /// What the check said of the answer; `None` where there is no check.
 fn answer_is_valid(job: &Job, item: &Item, answer: &Ended) -> Option<bool> {
-    let own = item.options.as_ref().and_then(|options| options.check.as_ref());
-    own.or(job.options.check.as_ref()).map(|_| answer.status == AttemptStatus::Succeeded)
+    has_check(job, item).then_some(answer.status == AttemptStatus::Succeeded)
 }

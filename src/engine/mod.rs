@@ -45,6 +45,7 @@ mod flight;
 mod free;
 mod groups;
 mod lanes;
+mod odds;
 mod outcome;
 mod problem;
 mod queue;
@@ -88,6 +89,8 @@ pub enum Event {
     PartsClosed(JobId),
     /// The user wants something of a job.
     Command(JobId, JobChange),
+    /// The user wants what checks taught to be forgotten: of one class, or of all.
+    ResetOdds(Option<Arc<str>>),
     /// Nothing may be sent (`true`) because the disk is full or the process stops, or it may again.
     Hold(bool),
     /// The budgets of the config; those in force stay until others are given, across restarts.
@@ -232,6 +235,7 @@ impl Engine {
             Event::PartCommitted(part) => self.record(Record::PartCommitted(part)),
             Event::PartsClosed(job) => self.parts_closed(job),
             Event::Command(job, change) => self.command(job, change),
+            Event::ResetOdds(class) => self.reset_odds(class),
             Event::Hold(hold) => self.hold(hold),
             Event::Budgets(limits) => self.set_limits(*limits),
             Event::Tick => self.tick(),
@@ -267,7 +271,11 @@ impl Engine {
             }
         }
         self.now = self.now.max(now);
+        let day = self.today.day();
         self.today.turn(self.now);
+        if self.today.day() != day {
+            self.count_money_anew();
+        }
     }
 
     fn add_routes(&mut self, routes: Vec<Arc<Route>>) {
@@ -341,6 +349,7 @@ impl Engine {
         }
         let resumed = change == JobChange::Resumed;
         let stopped = matches!(change, JobChange::Paused | JobChange::Cancelled);
+        let new_cap = matches!(change, JobChange::MaxCost(_));
         let held = if change.releases_held() { state.held() } else { Vec::new() };
         self.record(Record::Changed(job.clone(), change));
         if resumed {
@@ -352,6 +361,9 @@ impl Engine {
                 .for_each(StepQueue::look_again);
         }
         let (queue, state) = self.queue_and_state(&job);
+        if new_cap {
+            queue.taught.count_money_anew();
+        }
         for item in held {
             queue.released(item, state.items.get(item).step());
         }
@@ -370,7 +382,8 @@ impl Engine {
     fn parts_closed(&mut self, job: JobId) {
         let open = self.ledger.get(&job).is_some_and(|(_, state)| state.finished_at.is_none());
         if open {
-            self.record(Record::Finished { job: job.clone(), at: self.now });
+            let taught = self.taught(&job).map(Box::new);
+            self.record(Record::Finished { job: job.clone(), at: self.now, taught });
             self.queues.remove(&job);
             self.schedule.forget(&job);
             self.effects.push(Effect::Tell(Notice::Finished(job)));

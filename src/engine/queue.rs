@@ -14,6 +14,8 @@ use bytes::Bytes;
 
 use super::budgets::TagLists;
 use super::copies::Copies;
+use super::odds::{Lessons, Models};
+use crate::catalog::Route;
 use crate::check::Rule;
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Body, Item, ItemIndex, Job};
@@ -54,6 +56,8 @@ pub(super) struct JobQueue {
     pub pace: Pace,
     /// Whose answers teach of its own.
     pub class: Arc<str>,
+    /// What checks have taught of its models.
+    pub taught: Lessons,
     /// Items of each class in line order; empty where there is one class.
     members: Vec<Vec<ItemIndex>>,
     page: usize,
@@ -96,6 +100,8 @@ pub(super) struct StepQueue {
     pub pending: u32,
     /// Beginnings that several of those ready share; `None` until they are looked at.
     pub alike: Option<HashSet<u32>>,
+    /// The routes of its step, with the places of their models in the job's tally.
+    pub models: Option<(Arc<[Arc<Route>]>, Models)>,
     /// Waiting out a pause.
     later: BinaryHeap<Reverse<(Timestamp, ItemIndex)>>,
     /// Asked for, not yet here.
@@ -142,6 +148,7 @@ impl JobQueue {
             typical: BTreeMap::new(),
             pace: Pace::default(),
             class,
+            taught: Lessons::default(),
             members,
             page,
         };
@@ -270,6 +277,14 @@ impl JobQueue {
                 states.set_queued(index, false);
                 queue.forget();
             }
+        }
+    }
+
+    /// The loaded item that was last taken back goes first: what was begun is finished.
+    pub(super) fn put_first(&mut self, class: u16, step: u8, item: ItemIndex) {
+        let ready = &mut self.step(class, step).ready;
+        if ready.back().is_some_and(|last| last.index == item) {
+            ready.rotate_right(1);
         }
     }
 

@@ -42,12 +42,25 @@ fn words(parked: &Parked, now: Timestamp) -> Option<String> {
 
 fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
     let mut most = 0;
+    // Copies wait for what the item waits for whose answer they get, on whatever step that is.
+    let mut copies = queue.copies.waiting();
     for step in queue.steps.values() {
         let backing_off = step.backing_off(now).min(step.pending);
         let rest = step.pending - backing_off;
         if backing_off > 0 {
             *view.waiting.entry(Waiting::Backoff).or_default() += backing_off;
         }
+        if rest == 0 {
+            continue;
+        }
+        let rest = match step.parked {
+            Some(_) => rest,
+            None => {
+                let skipped = copies.min(rest);
+                copies -= skipped;
+                rest - skipped
+            }
+        };
         if rest == 0 {
             continue;
         }
