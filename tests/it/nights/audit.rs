@@ -28,13 +28,14 @@ pub(super) fn job(world: &World, submission: &Submission, state: &JobLedger, row
     }
 }
 
-/// Nothing that may only be sent off-peak is started at the peak, whatever its deadline.
+/// Nothing that may only be sent off-peak is started at the peak, whatever its deadline, unless the account
+/// gives it for nothing.
 pub(super) fn hours(world: &World, submission: &Submission) {
     if submission.job.options.when != When::OffPeak || !world.peak {
         return;
     }
     let of_job = world.night.rows.started.values().filter(|started| started.job == submission.job.id);
-    for started in of_job {
+    for started in of_job.filter(|started| started.drawing.is_none()) {
         assert!(!world::is_peak(started.at), "{} was started at the peak, {}", started.attempt, started.at);
     }
 }
