@@ -7,7 +7,5 @@ mod free;
 mod groups;
 mod ladders;
 mod orders;
-mod router;
 mod routes;
-mod schedule;
 mod spending;

@@ -6,7 +6,6 @@
 
 mod audit;
 mod budgets;
-mod calm;
 mod chance;
 mod free;
 mod invariants;
