@@ -1,5 +1,5 @@
-//! The OpenAI wire family in three mappings and nothing else: [`request`], and [`read`], which hands a
-//! response to `answer` or to the refusals all families share.
+//! The OpenAI wire family: the paths its requests go to, and [`read`], which hands a response to `answer` or
+//! to the refusals all families share. What is sent is made by [`translate`](crate::provider::translate).
 //!
 //! Pure.
 
