@@ -224,7 +224,9 @@ impl Purse {
 
     /// The provider was asked for something: its bill counts where we promised it.
     fn charge(&mut self, world: &World, line: &Line, zone: Tz) {
-        let started = &world.night.rows.started[&attempt(line)];
+        let started = world.night.rows.started.get(&attempt(line));
+        let started =
+            started.unwrap_or_else(|| panic!("I4: {} was sent before its record was durable", attempt(line)));
         let submission = world.jobs.iter().find(|submission| submission.job.id == started.job);
         let submission = submission.expect("attempts are of jobs that were submitted");
         // A server error after billing is presumed not billed.
