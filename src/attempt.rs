@@ -64,6 +64,8 @@ pub struct Answer {
     pub request_id: Option<String>,
     /// The cost the provider states itself (OpenRouter `usage.cost`, LiteLLM header).
     pub reported_cost: Option<Usd>,
+    /// The tier the provider says it served, where the request named one: `flex`, `default`.
+    pub service_tier: Option<String>,
     /// The status line.
     pub http_status: u16,
     /// The body as it came.

@@ -128,6 +128,39 @@ pub enum OnUnknown {
     Hold,
 }
 
+/// What one more success is worth to the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Worth {
+    /// Whatever it costs: `max_attempts` is the end.
+    Unlimited,
+    /// So much.
+    UpTo(Usd),
+}
+
+impl std::str::FromStr for Worth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Worth, String> {
+        if text == "unlimited" {
+            return Ok(Worth::Unlimited);
+        }
+        let amount: Usd = text.parse().map_err(|error| format!("{error}, or \"unlimited\""))?;
+        match amount < Usd::ZERO {
+            true => Err(format!("{text} is less than nothing")),
+            false => Ok(Worth::UpTo(amount)),
+        }
+    }
+}
+
+impl fmt::Display for Worth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Worth::Unlimited => f.write_str("unlimited"),
+            Worth::UpTo(amount) => amount.fmt(f),
+        }
+    }
+}
+
 /// What becomes of a request that an earlier line of the job has asked already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -187,6 +220,8 @@ pub struct JobOptions {
     pub allow_unpriced: bool,
     /// What becomes of requests that repeat an earlier one.
     pub duplicates: Duplicates,
+    /// The most that one more success may be expected to cost; `None` leaves it to the prices of the ladder.
+    pub give_up_above: Option<Worth>,
 }
 
 impl Default for JobOptions {
@@ -204,6 +239,7 @@ impl Default for JobOptions {
             keep_input: false,
             allow_unpriced: false,
             duplicates: Duplicates::default(),
+            give_up_above: None,
         }
     }
 }
@@ -280,10 +316,29 @@ impl Job {
         &self.classes[usize::from(self.class_index(item))]
     }
 
+    /// The models it may ask, `provider/model` each, in the order in which its ladders name them. Lanes of
+    /// one model are one.
+    pub fn models(&self) -> Vec<&str> {
+        let mut models = Vec::new();
+        for route in self.classes.iter().flat_map(|class| class.ladder.0.iter().flatten()) {
+            let model = model_of(route);
+            if !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        models
+    }
+
     /// The class number of one item.
     pub fn class_index(&self, item: ItemIndex) -> u16 {
         self.class_of.get(item as usize).copied().unwrap_or(0)
     }
+}
+
+/// `provider/model` of a route's name, whatever its lane.
+pub fn model_of(route: &str) -> &str {
+    let lanes = [" flex", " batch", " realtime"];
+    lanes.iter().find_map(|lane| route.strip_suffix(lane)).unwrap_or(route)
 }
 
 /// What one line overrides of its job.
@@ -297,6 +352,8 @@ pub struct ItemOptions {
     pub max_attempts: Option<u8>,
     /// Added to the job's tags, and stronger.
     pub tags: BTreeMap<String, String>,
+    /// Replaces the job's.
+    pub give_up_above: Option<Worth>,
 }
 
 /// A request body as the user gave it, and where its model name stands.

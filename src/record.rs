@@ -16,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::job::{AttemptId, ItemIndex, JobId, Wire};
 use crate::ledger::{Alert, Amount, Day, Drawing, Globals, JobLedger, Limits, Tags};
 use crate::money::{Usage, Usd};
+use crate::plan::tally::Tally;
 
 /// The number of this format; a store with a higher one is not opened.
 pub const FORMAT: u32 = 1;
@@ -42,6 +43,8 @@ pub enum Record {
         job: JobId,
         /// When.
         at: Timestamp,
+        /// What its checks taught of its models, for later jobs of its class.
+        taught: Option<Box<Taught>>,
     },
     /// First record of every segment but the first: all that came before, added up.
     Snapshot(Box<Snapshot>),
@@ -49,6 +52,17 @@ pub enum Record {
     Limits(Box<Limits>),
     /// A person was told how far a budget is used up.
     Alerted(Box<Alert>),
+    /// What checks taught of the models is forgotten: of one class, or of all.
+    OddsReset(Option<Arc<str>>),
+}
+
+/// What a job taught of its models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taught {
+    /// Whose answers are alike: [`crate::plan::estimate::class_of`].
+    pub class: Arc<str>,
+    /// The counts it ends with.
+    pub tally: Tally,
 }
 
 /// An attempt is about to be sent.
@@ -143,6 +157,10 @@ pub struct Ended {
     pub class: Arc<str>,
     /// What it drew from the allowance of its account; whether that paid for it, its basis says.
     pub drawn: Amount,
+    /// Whether the item has a check, so that an answer taken or refused teaches of its model.
+    pub has_check: bool,
+    /// Whether the model is not asked for this item again.
+    pub spends_model: bool,
 }
 
 impl Ended {
@@ -167,10 +185,19 @@ impl Ended {
         !not_taken && self.status != AttemptStatus::Unknown
     }
 
+    /// What it teaches of its model: whether the check passed. Calls that failed in transport teach nothing.
+    pub fn lesson(&self) -> Option<bool> {
+        match self.status {
+            AttemptStatus::Succeeded if self.has_check => Some(true),
+            AttemptStatus::Rejected if self.has_check && self.spends_model => Some(false),
+            _ => None,
+        }
+    }
+
     /// Whether its answer was cut off and is asked for once more on this step, with a larger limit.
     pub fn asks_for_more(&self) -> bool {
         let cut_off = matches!(self.error, Some((ErrorCode::Truncated, _)));
-        cut_off && self.next == Next::Pending(self.step)
+        cut_off && !self.spends_model && self.next == Next::Pending(self.step)
     }
 }
 

@@ -12,8 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Allowance, Catalog};
 use crate::clock::Timestamp;
 use crate::job::{Job, JobId};
-use crate::ledger::{Budgets, Counts, Day, Drawn, JobLedger, Period, Scope, Sums};
+use crate::ledger::{Budgets, Counts, Day, Drawn, JobLedger, Ledger, Period, Scope, Sums};
 use crate::money::Usd;
+use crate::plan::estimate::class_of;
+use crate::plan::odds::Odds;
+use crate::plan::tally::{ModelIndex, Spent, TalliedModel, Tally};
 
 /// Why pending items are not being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -284,5 +287,70 @@ impl BudgetView {
             zone: zone.0.name().to_owned(),
         };
         budgets.all(day).into_iter().map(view).collect()
+    }
+}
+
+/// What checks taught of one model in one class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OddsView {
+    /// Jobs whose answers are alike: their title, and a mark of their check.
+    pub class: String,
+    /// `provider/model`.
+    pub model: String,
+    /// Answers that were judged; those of earlier jobs count for less.
+    pub tried: f64,
+    /// Of these, the ones that passed.
+    pub passed: f64,
+    /// The chance that an answer passes.
+    pub chance: f64,
+    /// The same on items that every other model of the class has failed.
+    pub chance_after_others: f64,
+}
+
+impl OddsView {
+    /// Every class, with what its running jobs have added; models in the order of their ladders.
+    pub fn all(ledger: &Ledger) -> Vec<OddsView> {
+        let kept = ledger.globals.tallies.iter();
+        let mut classes: BTreeMap<String, Tally> =
+            kept.map(|(class, tally)| (class.to_string(), tally.clone())).collect();
+        for (job, state) in ledger.jobs() {
+            if let Some(tally) = state.tally.as_deref().filter(|tally| tally.results() > 0) {
+                let class = class_of(job);
+                let tally = match classes.get(&class) {
+                    Some(before) => tally.clone().succeeding(before),
+                    None => tally.clone(),
+                };
+                classes.insert(class, tally);
+            }
+        }
+        classes.iter().flat_map(|(class, tally)| OddsView::of_class(class, tally)).collect()
+    }
+
+    fn of_class(class: &str, tally: &Tally) -> Vec<OddsView> {
+        let odds = Odds::estimate(tally, 0);
+        let models = tally.models().iter().zip(0..);
+        let all: Spent = models.clone().map(|(_, place)| place).collect();
+        let view = |(model, place): (&TalliedModel, ModelIndex)| {
+            let cells = tally.cells().filter(|(_, of, _)| *of == place);
+            let (tried, passed) =
+                cells.fold((0.0, 0.0), |sum, (_, _, cell)| (sum.0 + cell.tries, sum.1 + cell.passes));
+            let others = all.iter().filter(|&other| other != place).collect();
+            OddsView {
+                class: class.to_owned(),
+                model: model.name.to_string(),
+                tried,
+                passed,
+                chance: odds.mean(place, Spent::NONE),
+                chance_after_others: odds.mean(place, others),
+            }
+        };
+        models.map(view).collect()
+    }
+
+    /// Whether a person who names a class means this one: by its whole name or its title.
+    pub fn is_of(&self, asked: &str) -> bool {
+        let is_mark = |mark: &str| mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let title = self.class.rsplit_once(' ').filter(|(_, mark)| is_mark(mark)).map(|(title, _)| title);
+        self.class == asked || title == Some(asked)
     }
 }

@@ -209,6 +209,7 @@ fn options(flags: &JobFlags, queue: &QueueFlags, config: &Config) -> Result<JobO
     Ok(JobOptions {
         check: check(flags, config)?,
         max_cost: flags.max_cost.or(usual.max_cost),
+        give_up_above: flags.give_up_above.or(usual.give_up_above),
         tags,
         when: flags.when.unwrap_or(usual.when),
         duplicates: flags.duplicates.unwrap_or(usual.duplicates),

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use crate::control::{Client, ControlError, RefusedCode};
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::{AllowanceView, BudgetView, JobView};
+use crate::view::{AllowanceView, BudgetView, JobView, OddsView};
 
 /// What commands ask of the state.
 pub trait Jobs {
@@ -21,6 +21,12 @@ pub trait Jobs {
 
     /// What is left of what accounts give for nothing.
     fn allowances(&mut self) -> Result<Vec<AllowanceView>, CliError>;
+
+    /// What checks taught of the models.
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError>;
+
+    /// Forgets it durably, of one class or of all.
+    fn reset_odds(&mut self, class: Option<&str>) -> Result<(), CliError>;
 
     /// Changes a job, durably, and says what it is like afterwards.
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError>;
@@ -46,6 +52,14 @@ impl<J: Jobs + ?Sized> Jobs for Box<J> {
         (**self).allowances()
     }
 
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError> {
+        (**self).odds()
+    }
+
+    fn reset_odds(&mut self, class: Option<&str>) -> Result<(), CliError> {
+        (**self).reset_odds(class)
+    }
+
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {
         (**self).change(job, change)
     }
@@ -63,6 +77,14 @@ impl Jobs for Client {
 
     fn allowances(&mut self) -> Result<Vec<AllowanceView>, CliError> {
         Ok(Client::allowances(self)?)
+    }
+
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError> {
+        Ok(Client::odds(self)?)
+    }
+
+    fn reset_odds(&mut self, class: Option<&str>) -> Result<(), CliError> {
+        Ok(Client::reset_odds(self, class.map(str::to_owned))?)
     }
 
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {

@@ -42,6 +42,7 @@ pub mod log;
 pub mod man;
 pub mod models;
 pub mod notice;
+pub mod odds;
 pub mod plan;
 pub mod prices;
 pub mod providers;

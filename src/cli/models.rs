@@ -2,17 +2,26 @@
 //!
 //! All of it is known here; nobody is asked.
 
-use super::args::CatalogArgs;
+use super::args::{CatalogArgs, ModelsArgs};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::items::json;
+use super::odds;
 use super::zone::Here;
 use crate::catalog::Catalog;
 use crate::catalog::show::{self, PriceListShown, is_meant};
 
 /// `overnight models`.
-pub fn run(args: &CatalogArgs, context: &Context) -> Result<Exit, CliError> {
+pub fn run(args: &ModelsArgs, context: &Context) -> Result<Exit, CliError> {
+    match (&args.odds, &args.reset_odds) {
+        (Some(class), _) => odds::show(class.as_deref(), context),
+        (_, Some(class)) => odds::reset(class.as_deref(), context),
+        _ => list(&args.listed, context),
+    }
+}
+
+fn list(args: &CatalogArgs, context: &Context) -> Result<Exit, CliError> {
     let (catalog, now) = (&context.config()?.catalog, context.setting().now);
     let mut shown = show::models(catalog, now, !args.all);
     if let Some(pattern) = &args.pattern {

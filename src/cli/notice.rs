@@ -5,6 +5,7 @@
 //! Pure.
 
 use super::style::{Line, Paint};
+use crate::clock::Timestamp;
 use crate::engine::Notice;
 use crate::ledger::{Alert, Period, Scope};
 
@@ -35,8 +36,18 @@ pub fn line(notice: &Notice) -> Line {
             format!("was set back by {}; hours are worked out anew", super::format::span(*by)),
         ),
         Notice::Budget(alert) => return budget(alert),
+        Notice::TooLate { job, earliest, fits } => (Paint::Bad, job.as_str(), too_late(*earliest, *fits)),
     };
     Line::new().add(paint, subject).text(format!(" {words}"))
+}
+
+/// A deadline that cannot be kept: how much can, and when all could.
+fn too_late(earliest: Option<Timestamp>, fits: u64) -> String {
+    let all = match earliest {
+        Some(at) => format!("all could be done at {}", at.utc().format("%Y-%m-%d %H:%M UTC")),
+        None => "the hours of its models never suffice".to_owned(),
+    };
+    format!("cannot be done by its deadline: about {fits} of its items can, {all}; extend it or add models")
 }
 
 /// How far a budget is used up: `the day's budget of team=search has reached 80%: $4.01 of $5.00`.

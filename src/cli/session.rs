@@ -22,7 +22,7 @@ use crate::results::parts::{Parts, Settings};
 use crate::results::read;
 use crate::store::files::FileStore;
 use crate::store::{FinalStates, Store, StoreError};
-use crate::view::{AllowanceView, BudgetView, JobView, Waiting};
+use crate::view::{AllowanceView, BudgetView, JobView, OddsView, Waiting};
 
 /// How often a command looks again at a store that another command has open for a moment.
 const LOOKS: u32 = 30;
@@ -100,6 +100,14 @@ impl Jobs for Nothing {
         Ok(AllowanceView::all(&self.1, &Drawn::default(), clock::now()))
     }
 
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError> {
+        Ok(Vec::new())
+    }
+
+    fn reset_odds(&mut self, _: Option<&str>) -> Result<(), CliError> {
+        Ok(())
+    }
+
     fn change(&mut self, job: &JobId, _: &JobChange) -> Result<JobView, CliError> {
         Err(CliError::no_such_job(job.as_str()))
     }
@@ -158,6 +166,18 @@ impl Jobs for Session {
         Ok(AllowanceView::all(&self.catalog, &self.ledger.globals.drawn, clock::now()))
     }
 
+    fn odds(&mut self) -> Result<Vec<OddsView>, CliError> {
+        Ok(OddsView::all(&self.ledger))
+    }
+
+    fn reset_odds(&mut self, class: Option<&str>) -> Result<(), CliError> {
+        let record = Record::OddsReset(class.map(Into::into));
+        self.store.append(std::slice::from_ref(&record))?;
+        self.store.sync()?;
+        self.ledger.apply(&record);
+        Ok(())
+    }
+
     /// Writes the change down; the next process that works on the job acts on it.
     fn change(&mut self, job: &JobId, change: &JobChange) -> Result<JobView, CliError> {
         let record = Record::Changed(job.clone(), change.clone());
@@ -204,6 +224,22 @@ pub fn all_routes(config: &Config, ledger: &Ledger) -> Vec<Arc<Route>> {
             }
         }
     }
+    on_lanes(&config.catalog, routes, now)
+}
+
+/// With the flex routes of models whose provider's `lanes` name that lane: the engine takes them for
+/// equals of the realtime ones.
+pub fn on_lanes(catalog: &Catalog, mut routes: Vec<Arc<Route>>, now: Timestamp) -> Vec<Arc<Route>> {
+    let has_flex = |route: &&Arc<Route>| {
+        let provider = catalog.provider(&route.provider);
+        provider.is_some_and(|provider| provider.lanes.iter().any(|lane| lane == "flex"))
+    };
+    let flex: Vec<Arc<Route>> = routes
+        .iter()
+        .filter(has_flex)
+        .filter_map(|route| catalog.route_on(&route.name, "flex", now))
+        .collect();
+    routes.extend(flex);
     routes
 }
 

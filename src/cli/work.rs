@@ -91,7 +91,10 @@ fn setup(session: Session, context: &Context) -> Result<Setup, CliError> {
         limits: session.limits,
         webhook: webhook.map_err(CliError::usage)?,
         routes: session::all_routes(config, &session.ledger),
-        routes_for: Box::new(move |job| session::routes_of(&catalog, job, clock::now())),
+        routes_for: Box::new(move |job| {
+            let now = clock::now();
+            session::on_lanes(&catalog, session::routes_of(&catalog, job, now), now)
+        }),
         providers: Arc::new(providers),
         parts: session::parts(config)?,
         store: session.store,

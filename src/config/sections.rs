@@ -9,8 +9,7 @@ use super::reader::{self, Log, Parsed, Section};
 use super::secrets::{self, Reference};
 use super::source::{Node, Value};
 use crate::catalog::endpoint::Secret;
-use crate::job::{Duplicates, JobOptions, OnUnknown, When};
-use crate::money::Usd;
+use crate::job::{Duplicates, JobOptions, OnUnknown, When, Worth};
 
 /// What relative paths and missing ones are measured from.
 #[derive(Clone, Copy)]
@@ -29,8 +28,6 @@ pub struct Defaults {
     pub deadline: String,
     /// The check as written.
     pub check: Option<serde_json::Value>,
-    /// What one more success is worth.
-    pub give_up_above: Option<Usd>,
     /// Goes first where higher.
     pub priority: i8,
     /// The rest; its check is [`None`].
@@ -60,6 +57,13 @@ const DEADLINE: &str = "24h";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 1)), 8787);
 const RESULTS: &str = "./overnight-results";
 
+fn worth(value: &Value) -> Parsed<Worth> {
+    match value {
+        Value::Text(text) if text == "unlimited" => Ok(Worth::Unlimited),
+        other => reader::money(other).map(Worth::UpTo),
+    }
+}
+
 pub(super) fn defaults(section: &mut Section<'_>, log: &mut Log) -> Defaults {
     let usual = JobOptions::default();
     let default_ladder = vec![vec!["@small".to_owned()], vec!["@large".to_owned()]];
@@ -68,7 +72,6 @@ pub(super) fn defaults(section: &mut Section<'_>, log: &mut Log) -> Defaults {
         models: section.get_or("models", (default_ladder, LADDER), log, ladder),
         deadline: section.get_or("deadline", (DEADLINE.to_owned(), "\"24h\""), log, reader::text_or_date),
         check: section.get("check", log, check),
-        give_up_above: section.get("give_up_above", log, reader::money),
         priority: section.get_or("priority", (0, "0"), log, reader::whole(-100, 100)),
         options: JobOptions {
             check: None,
@@ -103,6 +106,7 @@ pub(super) fn defaults(section: &mut Section<'_>, log: &mut Log) -> Defaults {
                 log,
                 reader::one_of(DUPLICATES),
             ),
+            give_up_above: section.get("give_up_above", log, worth),
         },
     };
     section.finish(log);

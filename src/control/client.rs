@@ -11,7 +11,7 @@ use super::place::Place;
 use super::{Ask, Hello, MAX_RESPONSE, PROTOCOL, Refused, Request, Response};
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::{AllowanceView, BudgetView, JobView};
+use crate::view::{AllowanceView, BudgetView, JobView, OddsView};
 
 /// An owner that says nothing for so long does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -107,10 +107,8 @@ impl Client {
     pub fn budgets(&mut self) -> Result<Vec<BudgetView>, ControlError> {
         match self.ask(Request::Budgets, self.patience)? {
             Response::Budgets(views) => Ok(views),
-            Response::Done | Response::Views(_) | Response::Allowances(_) => {
-                Err(self.not_ours("it answered without budgets"))
-            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without budgets")),
         }
     }
 
@@ -118,11 +116,23 @@ impl Client {
     pub fn allowances(&mut self) -> Result<Vec<AllowanceView>, ControlError> {
         match self.ask(Request::Allowances, self.patience)? {
             Response::Allowances(views) => Ok(views),
-            Response::Done | Response::Views(_) | Response::Budgets(_) => {
-                Err(self.not_ours("it answered without allowances"))
-            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without allowances")),
         }
+    }
+
+    /// What checks taught of the models.
+    pub fn odds(&mut self) -> Result<Vec<OddsView>, ControlError> {
+        match self.ask(Request::Odds, self.patience)? {
+            Response::Odds(views) => Ok(views),
+            Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without odds")),
+        }
+    }
+
+    /// Has the owner forget what checks taught: of one class, or of all.
+    pub fn reset_odds(&mut self, class: Option<String>) -> Result<(), ControlError> {
+        self.ask_done(Request::ResetOdds { class })
     }
 
     /// One job.
@@ -167,7 +177,7 @@ impl Client {
     fn ask_views(&mut self, request: Request) -> Result<Vec<JobView>, ControlError> {
         match self.ask(request, self.patience)? {
             Response::Views(views) => Ok(views),
-            Response::Done | Response::Budgets(_) | Response::Allowances(_) => {
+            Response::Done | Response::Budgets(_) | Response::Allowances(_) | Response::Odds(_) => {
                 Err(self.not_ours("it answered without jobs"))
             }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
@@ -177,7 +187,7 @@ impl Client {
     fn ask_done(&mut self, request: Request) -> Result<(), ControlError> {
         match self.ask(request, self.patience.max(LONG_PATIENCE))? {
             Response::Done => Ok(()),
-            Response::Views(_) | Response::Budgets(_) | Response::Allowances(_) => {
+            Response::Views(_) | Response::Budgets(_) | Response::Allowances(_) | Response::Odds(_) => {
                 Err(self.not_ours("it answered with something else"))
             }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
@@ -238,7 +248,7 @@ impl Iterator for Watch {
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.client.hear(self.client.patience) {
             Ok(Response::Views(views)) => Ok(views),
-            Ok(Response::Done | Response::Budgets(_) | Response::Allowances(_)) => {
+            Ok(Response::Done | Response::Budgets(_) | Response::Allowances(_) | Response::Odds(_)) => {
                 Err(self.client.not_ours("it answered without jobs"))
             }
             Ok(Response::Refused(refused)) => Err(ControlError::Refused(refused)),

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::{AllowanceView, BudgetView, JobView};
+use crate::view::{AllowanceView, BudgetView, JobView, OddsView};
 
 mod client;
 mod place;
@@ -104,6 +104,13 @@ pub enum Request {
     Budgets,
     /// What is left of what accounts give for nothing.
     Allowances,
+    /// What checks taught of the models.
+    Odds,
+    /// Forget it; answered when that is durable.
+    ResetOdds {
+        /// Of one class; of all where absent.
+        class: Option<String>,
+    },
     /// Read the config again.
     Reload,
     /// Stop as on SIGTERM.
@@ -118,7 +125,13 @@ impl Request {
             | Request::Change { job, .. }
             | Request::Adopt { job }
             | Request::Flush { job } => Some(job),
-            Request::Views | Request::Budgets | Request::Allowances | Request::Reload | Request::Stop => None,
+            Request::Views
+            | Request::Budgets
+            | Request::Allowances
+            | Request::Odds
+            | Request::ResetOdds { .. }
+            | Request::Reload
+            | Request::Stop => None,
         }
     }
 
@@ -138,6 +151,8 @@ pub enum Response {
     Budgets(Vec<BudgetView>),
     /// To [`Request::Allowances`].
     Allowances(Vec<AllowanceView>),
+    /// To [`Request::Odds`].
+    Odds(Vec<OddsView>),
     /// It is done, and durable.
     Done,
     /// It is not done, and why.

@@ -37,6 +37,7 @@ impl Engine {
         self.today = Today::at(self.now, limits.zone.0);
         let tags: Vec<Arc<str>> = limits.tags.keys().cloned().collect();
         self.record(Record::Limits(Box::new(limits)));
+        self.count_money_anew();
         let alerts = self.ledger.globals.budgets.reached(self.today.day(), &tags);
         self.alert(alerts);
     }

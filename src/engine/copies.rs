@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::outcome::describe;
+use super::outcome::{describe, has_check};
 use super::{Effect, Engine};
 use crate::attempt::{AttemptStatus, ErrorCode, ItemStatus};
 use crate::job::{Item, ItemIndex, Job, JobId};
@@ -65,6 +65,11 @@ impl Copies {
     /// Whether an item waits for another's answer.
     pub(super) fn is_waiting(&self, item: ItemIndex) -> bool {
         !self.waiting.is_empty() && self.waiting.contains(&item)
+    }
+
+    /// How many items wait for another's answer.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.len() as u32
     }
 
     /// Whether any item waits for this one.
@@ -175,6 +180,7 @@ impl Engine {
     pub(super) fn settle_copy(&mut self, job: &JobId, item: &Item, answer: &Ended) {
         let (job, state) = self.ledger.get(job).expect("a queue has a ledger");
         let job = job.clone();
+        // It may have been sent itself before it began to wait for the other.
         let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let state = state.items.get(item.index);
         if state.is_final() {
@@ -184,8 +190,7 @@ impl Engine {
             AttemptStatus::Succeeded => (ItemStatus::Succeeded, None),
             _ => (ItemStatus::Failed, answer.error.clone()),
         };
-        // What it would have cost beside what it did: that is what was saved. Attempts of its own it has
-        // where a former process sent it before it was known to be a copy.
+        // What it would have cost beside what it did: that is what was saved.
         let totals = ItemTotals { list_cost: before.list_cost + answer.list_cost, ..before };
         let settled = Settled {
             valid: answer_is_valid(&job, item, answer),
@@ -209,6 +214,5 @@ impl Engine {
 
 /// What the check said of the answer; `None` where there is no check.
 fn answer_is_valid(job: &Job, item: &Item, answer: &Ended) -> Option<bool> {
-    let own = item.options.as_ref().and_then(|options| options.check.as_ref());
-    own.or(job.options.check.as_ref()).map(|_| answer.status == AttemptStatus::Succeeded)
+    has_check(job, item).then_some(answer.status == AttemptStatus::Succeeded)
 }

@@ -23,8 +23,8 @@ pub(super) struct Situation<'a> {
     pub attempts: u8,
     /// Unknown outcomes before this one.
     pub unknowns: u8,
-    /// Whether the ladder ends here.
-    pub last_step: bool,
+    /// The step of the ladder that a failed item moves to; its own where only equals are left.
+    pub above: Option<u8>,
     /// Whether its model would answer at greater length, and was not asked to on this step.
     pub has_more_room: bool,
     /// The most this attempt may have cost.
@@ -53,8 +53,8 @@ pub(super) enum Then {
     Retry,
     /// Once more on its step, with a larger output limit.
     Longer,
-    /// On the next step.
-    Escalate,
+    /// On this step, at another model.
+    Escalate(u8),
     /// Nothing that may be tried is left.
     GiveUp,
     /// A person decides.
@@ -141,10 +141,19 @@ fn again(given: &Situation<'_>, then: Then) -> Then {
 }
 
 fn up(given: &Situation<'_>) -> Then {
-    if given.last_step || given.attempts + 1 >= given.max_attempts { Then::GiveUp } else { Then::Escalate }
+    let has_attempts = given.attempts + 1 < given.max_attempts;
+    given.above.filter(|_| has_attempts).map_or(Then::GiveUp, Then::Escalate)
 }
 
 impl Decision {
+    /// Whether the model is not asked for the item again: it has answered, or it cannot.
+    pub(super) fn spends_model(&self) -> bool {
+        let code = self.error.as_ref().map(|(code, _)| *code);
+        let cannot = matches!(code, Some(ErrorCode::ContextLength | ErrorCode::ContentFilter));
+        matches!(self.then, Then::Escalate(_) | Then::GiveUp)
+            && (self.status == AttemptStatus::Rejected || cannot)
+    }
+
     fn error(status: AttemptStatus, code: ErrorCode, message: &str, then: Then) -> Decision {
         Decision { status, error: Some((code, message.to_owned())), then }
     }
@@ -161,7 +170,7 @@ mod tests {
             max_attempts: 4,
             attempts: 0,
             unknowns: 0,
-            last_step: false,
+            above: Some(1),
             has_more_room: false,
             worst_case: Usd::ZERO,
         };
@@ -203,10 +212,10 @@ mod tests {
     #[test]
     fn a_bad_answer_moves_up_and_gives_up_at_the_top() {
         for finish in [Finish::Truncated, Finish::Refusal, Finish::ContentFilter] {
-            check(answer(finish), Verdict::Pass, |_| (), Then::Escalate);
-            check(answer(finish), Verdict::Pass, |given| given.last_step = true, Then::GiveUp);
+            check(answer(finish), Verdict::Pass, |_| (), Then::Escalate(1));
+            check(answer(finish), Verdict::Pass, |given| given.above = None, Then::GiveUp);
         }
-        check(answer(Finish::Complete), failed(), |_| (), Then::Escalate);
+        check(answer(Finish::Complete), failed(), |_| (), Then::Escalate(1));
         check(answer(Finish::Complete), failed(), |given| given.attempts = 3, Then::GiveUp);
         check(answer(Finish::Complete), Verdict::Pass, |given| given.attempts = 3, Then::Accept);
     }
@@ -224,7 +233,7 @@ mod tests {
         check(
             cut_off(),
             Verdict::Pass,
-            |given| (given.has_more_room, given.last_step) = (true, true),
+            |given| (given.has_more_room, given.above) = (true, None),
             Then::Longer,
         );
     }
@@ -232,7 +241,7 @@ mod tests {
     #[test]
     fn an_empty_answer_gets_one_more_try_on_its_step() {
         check(answer(Finish::Empty), Verdict::Pass, |_| (), Then::Retry);
-        check(answer(Finish::Empty), Verdict::Pass, |given| given.attempts = 1, Then::Escalate);
+        check(answer(Finish::Empty), Verdict::Pass, |given| given.attempts = 1, Then::Escalate(1));
     }
 
     #[test]

@@ -10,18 +10,21 @@ use std::time::Duration;
 
 use super::budgets::{Short, item_cap};
 use super::flight::{Flight, Stage};
+use super::odds::{Taught, too_dear};
 use super::queue::Parked;
+use super::schedule::{Standing, window_words};
 use super::{Call, Effect, Engine};
 use crate::attempt::{ErrorCode, ItemStatus};
 use crate::catalog::Route;
 use crate::clock::Timestamp;
 use crate::input::limit::with_output_limit;
 use crate::job::{AttemptId, Item, Job, JobId, When};
-use crate::ledger::{Full, Scope, Tags};
+use crate::ledger::{Full, JobLedger, Scope, Tags};
 use crate::money::Usd;
 use crate::plan::limit::larger;
 use crate::plan::price;
-use crate::plan::route::{Choice, Circumstances, Kind, choose};
+use crate::plan::route::{Choice, Circumstances, Door, FLEX, Kind, choose};
+use crate::plan::tally::Spent;
 use crate::record::{Record, Started};
 use crate::view::Waiting;
 
@@ -65,18 +68,25 @@ struct Waits {
 }
 
 impl Waits {
-    fn holds(&self, item: &Item, routes: &[Arc<Route>], (tags, limited): (&Tags, bool)) -> bool {
-        let has_kind = || self.kinds.contains(&(Kind::of(item, routes), limited));
+    fn holds(
+        &self,
+        item: &Item,
+        routes: &[Arc<Route>],
+        spent: Spent,
+        (tags, limited): (&Tags, bool),
+    ) -> bool {
+        let has_kind = || self.kinds.contains(&(Kind::of(item, routes, spent), limited));
         let has_tag = || tags.iter().any(|tag| self.tags.contains(tag));
         (!self.kinds.is_empty() && has_kind()) || (!self.tags.is_empty() && has_tag())
     }
 
     /// Adds a reason to wait. Returns whether items behind it may still start.
-    fn add(&mut self, parked: Parked, item: &Item, routes: &[Arc<Route>], limited: bool) -> bool {
-        let only_its_kind = parked.waiting != Waiting::RateLimit;
+    fn add(&mut self, parked: Parked, kind: Kind, limited: bool) -> bool {
+        // What a model has failed waits for others than the rest does.
+        let only_its_kind = parked.waiting != Waiting::RateLimit || kind.has_spent();
         self.because(parked);
         if only_its_kind {
-            self.kinds.push((Kind::of(item, routes), limited));
+            self.kinds.push((kind, limited));
         }
         only_its_kind
     }
@@ -132,14 +142,16 @@ impl Engine {
                     let of = &queue.job.classes[usize::from(class)];
                     let deadline = of.deadline.unwrap_or(Timestamp::MAX);
                     let rank = (-i16::from(of.priority), deadline, queue.job.submitted_at);
-                    keys.push((rank, id.clone(), class, std::cmp::Reverse(step)));
+                    // What was begun is finished, but while money is short what is cheap goes first.
+                    let turn = if queue.taught.is_short() { i16::from(step) } else { -i16::from(step) };
+                    keys.push((rank, id.clone(), class, turn, step));
                 }
             }
         }
         if keys.len() > 1 {
             keys.sort();
         }
-        keys.into_iter().map(|(_, id, class, step)| (id, class, step.0)).collect()
+        keys.into_iter().map(|(_, id, class, _, step)| (id, class, step)).collect()
     }
 
     /// Returns whether anything moved up a step.
@@ -188,27 +200,30 @@ impl Engine {
         let deadline = self.deadline(id, job, class.deadline);
         self.side_by_side(id, key, &routes);
         self.dearest_first(id, key, &routes);
+        let taught = self.lessons(id, job, key, &routes);
         let (mut at, mut moved_up) = (0, false);
         let mut waiting = Waits::default();
         while let Some(item) = self.queues[id].steps[&key].ready.get(at).cloned() {
             let tags = self.queues.get_mut(id).expect("listed by order").tags.of(&item);
             let limited = self.ledger.globals.budgets.is_limited(&tags);
-            if waiting.holds(&item, &routes, (&tags, limited)) {
+            let spent = self.spent(id, &item);
+            if waiting.holds(&item, &routes, spent, (&tags, limited)) {
                 at += 1;
                 continue;
             }
-            match self.admit(job, &item, key.1, &routes, deadline, (&tags, limited)) {
+            match self.admit(job, &item, key.1, &routes, deadline, (&tags, limited), (&taught, spent)) {
                 Admission::Start(route, worst_case) => {
                     self.take_out(id, key, at);
                     self.launch(job, item, key.1, route, worst_case, tags);
                 }
                 Admission::SetAside(parked) => {
-                    waiting.hopeless.push(Kind::of(&item, &routes));
-                    waiting.add(parked, &item, &routes, limited);
+                    let kind = Kind::of(&item, &routes, spent);
+                    waiting.hopeless.push(kind.clone());
+                    waiting.add(parked, kind, limited);
                     at += 1;
                 }
                 Admission::Park(parked) => {
-                    if !waiting.add(parked, &item, &routes, limited) {
+                    if !waiting.add(parked, Kind::of(&item, &routes, spent), limited) {
                         break;
                     }
                     at += 1;
@@ -253,8 +268,10 @@ impl Engine {
     fn set_aside(&mut self, id: &JobId, key: (u16, u8), waiting: &Waits, routes: &[Arc<Route>]) {
         let Some(reason) = waiting.reason.clone().filter(|_| !waiting.hopeless.is_empty()) else { return };
         let (queue, state) = self.queue_and_state(id);
-        let is_hopeless = |item: &Item| waiting.hopeless.contains(&Kind::of(item, routes));
-        queue.set_aside(key, is_hopeless, reason, &mut state.items);
+        let JobLedger { items, partial, .. } = state;
+        let spent = |item: &Item| partial.get(&item.index).map_or(Spent::NONE, |partial| partial.spent);
+        let is_hopeless = |item: &Item| waiting.hopeless.contains(&Kind::of(item, routes, spent(item)));
+        queue.set_aside(key, is_hopeless, reason, items);
     }
 
     fn refill(&mut self, id: &JobId, key: (u16, u8)) {
@@ -292,6 +309,7 @@ impl Engine {
         (latest_start <= now, latest_start)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "worked out once for all items of a queue")]
     fn admit(
         &self,
         job: &Job,
@@ -300,20 +318,28 @@ impl Engine {
         routes: &[Arc<Route>],
         (urgent, wait_until): (bool, Timestamp),
         (tags, limited): (&Tags, bool),
+        (taught, spent): (&Taught, Spent),
     ) -> Admission {
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
+        let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
+        let order = self.order_for(job, item, step, routes);
+        let urgent = urgent || order.is_some_and(|order| order.guard);
+        let pays_more =
+            order.is_some_and(|order| self.schedule.pays_for_realtime(&job.id, item.index, order.guard));
         let given = Circumstances {
+            taught: taught.of(spent, !last),
+            stop: self.stop_at_first(job, state, item),
             now: self.now,
             when: job.options.when,
             urgent,
             wait_until,
+            planned: order.is_some(),
             allow_unpriced: job.options.allow_unpriced,
             capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
             known: self.known(&job.id),
             cover: &|route, item| self.cover(route, item, &self.known(&job.id)),
-            door: &|route| self.lanes.door(route, self.now),
+            door: &|route| self.door(order, pays_more, route),
         };
-        let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         match choose(routes, item, &given) {
             Choice::Send(route) => {
                 let may_wait = !urgent && job.options.when != When::Asap;
@@ -340,10 +366,24 @@ impl Engine {
             Choice::Wait(Waiting::NoRoute | Waiting::Capacity, _) if urgent && !last => Admission::Up,
             Choice::Wait(waiting, until) => {
                 let trouble = || routes.iter().find_map(|route| self.lanes.trouble(route));
-                let words = if waiting == Waiting::RateLimit { None } else { trouble() };
+                let words = match waiting {
+                    Waiting::RateLimit => None,
+                    Waiting::Window => order.map_or_else(
+                        || until.and_then(|until| window_words(routes, self.now, until)),
+                        Standing::words,
+                    ),
+                    _ => trouble(),
+                };
                 Admission::Park(Parked { waiting, until, words })
             }
-            Choice::TooLong | Choice::Never { .. } if !last => Admission::Up,
+            Choice::TooLong | Choice::Never { .. } | Choice::Spent | Choice::NotWorthIt { .. } if !last => {
+                Admission::Up
+            }
+            Choice::Spent => Admission::End(ErrorCode::NoRoute, "no model of its ladder is left".to_owned()),
+            Choice::NotWorthIt { route, index } => Admission::End(
+                ErrorCode::MaxCost,
+                format!("not sent: {}", too_dear(&route, index, given.stop)),
+            ),
             Choice::TooLong => Admission::End(
                 ErrorCode::ContextLength,
                 format!("about {} input tokens fit no model of its ladder", item.input_tokens),
@@ -352,6 +392,30 @@ impl Engine {
                 Admission::SetAside(Parked { waiting: Waiting::NoRoute, until: None, words: Some(why) })
             }
             Choice::Never { why, .. } => Admission::End(ErrorCode::NoRoute, why),
+        }
+    }
+
+    /// The plan's order that holds for an item; none where nothing is planned that is like it.
+    fn order_for(&self, job: &Job, item: &Item, step: u8, routes: &[Arc<Route>]) -> Option<&Standing> {
+        let order = self.schedule.order(&job.id, (item.class, step))?;
+        order.is_for(&self.takes(job, item, routes)).then_some(order)
+    }
+
+    /// What a route says to an item: trouble comes before plans.
+    fn door(&self, order: Option<&Standing>, pays_more: bool, route: &Route) -> Door {
+        let planned = || match order {
+            Some(_) if pays_more && &*route.lane != FLEX => Door::Open,
+            Some(_) if pays_more => Door::Closed(Waiting::RateLimit, None),
+            Some(order) => order.door(route),
+            None => Door::Open,
+        };
+        match self.lanes.door(route, self.now) {
+            Door::Open => planned(),
+            busy @ Door::Closed(Waiting::RateLimit, _) => match planned() {
+                Door::Open => busy,
+                closed => closed,
+            },
+            shut => shut,
         }
     }
 
@@ -384,6 +448,7 @@ impl Engine {
         let has_room = self.lanes.take(lane, &sent, usage, now).is_ok();
         self.lanes.get_mut(lane).ahead += u32::from(!has_room);
         self.lanes.account(lane).sent(now);
+        self.schedule.sent(&job.id, (item.class, step), &route.name);
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
         let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let drawing = self.drawing(&route, &sent, &self.known(&job.id)).map(Box::new);

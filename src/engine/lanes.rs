@@ -15,7 +15,7 @@ use crate::job::{AttemptId, Item};
 use crate::money::Usage;
 use crate::plan::health::Account;
 use crate::plan::quota::Quota;
-use crate::plan::route::Door;
+use crate::plan::route::{Door, FLEX};
 use crate::view::Waiting;
 
 /// One route at work.
@@ -96,6 +96,14 @@ impl Lanes {
         &mut self.lanes[lane]
     }
 
+    /// The realtime route of a model that was asked on the flex lane, where another tier was served.
+    pub(super) fn served(&self, asked: &Arc<Route>, tier: Option<&str>) -> Arc<Route> {
+        let is_flex = &*asked.lane == FLEX && tier.is_some_and(|tier| tier != FLEX);
+        let realtime = is_flex.then(|| asked.name.strip_suffix(FLEX)).flatten();
+        let lane = realtime.and_then(|name| self.find(name.trim_end()));
+        lane.map_or_else(|| asked.clone(), |lane| self.get(lane).route.clone())
+    }
+
     /// The route whose price holds for an answer of `answered` to a request that `asked` took: another
     /// model of the same account and lane where one goes by that name, else `asked` itself.
     pub(super) fn answering(&self, asked: &Arc<Route>, answered: Option<&str>) -> Arc<Route> {
@@ -121,6 +129,16 @@ impl Lanes {
         self.lanes.len()
     }
 
+    /// Ceilings of a whole account, as far as they are known.
+    pub(super) fn account_limits(&self, account: usize) -> Limits {
+        self.accounts[account].2.limits()
+    }
+
+    /// Until when the account of a lane is shut; later probes may find it so still.
+    pub(super) fn shut_until(&self, lane: usize) -> Option<Timestamp> {
+        self.accounts[self.lanes[lane].account].1.shut().map(|shut| shut.probe_at)
+    }
+
     /// The account a lane belongs to.
     pub(super) fn account(&mut self, lane: usize) -> &mut Account {
         let account = self.lanes[lane].account;
@@ -132,7 +150,9 @@ impl Lanes {
         if let Some(routes) = self.steps.get(names) {
             return routes.clone();
         }
-        let known = names.iter().filter_map(|name| self.find(name));
+        // The flex lane of a model is its equal: the same answers for less, when there is room.
+        let lanes = |name: &String| [self.find(name), self.find(&format!("{name} {FLEX}"))];
+        let known = names.iter().flat_map(lanes).flatten();
         let routes: Arc<[Arc<Route>]> = known.map(|lane| self.lanes[lane].route.clone()).collect();
         self.steps.insert(names.to_vec(), routes.clone());
         routes
@@ -222,6 +242,11 @@ impl Lanes {
             | Outcome::Garbage { message, .. } => open(account.failed(now, message), message),
             Outcome::Refused(refusal) => match refusal.kind {
                 RefusalKind::Rate => {
+                    quota.refused(now, refusal.retry_after);
+                    closed(account.answered())
+                }
+                // Flex without room says nothing of the account.
+                RefusalKind::Capacity if &*route.lane == FLEX => {
                     quota.refused(now, refusal.retry_after);
                     closed(account.answered())
                 }

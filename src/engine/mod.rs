@@ -45,8 +45,11 @@ mod flight;
 mod free;
 mod groups;
 mod lanes;
+mod odds;
 mod outcome;
+mod problem;
 mod queue;
+mod schedule;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -56,6 +59,7 @@ use flight::Flight;
 use groups::Groups;
 use lanes::Lanes;
 use queue::{JobQueue, StepQueue};
+use schedule::Schedule;
 
 /// How often the index is brought up to date.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -85,6 +89,8 @@ pub enum Event {
     PartsClosed(JobId),
     /// The user wants something of a job.
     Command(JobId, JobChange),
+    /// The user wants what checks taught to be forgotten: of one class, or of all.
+    ResetOdds(Option<Arc<str>>),
     /// Nothing may be sent (`true`) because the disk is full or the process stops, or it may again.
     Hold(bool),
     /// The budgets of the config; those in force stay until others are given, across restarts.
@@ -147,6 +153,15 @@ pub enum Notice {
     ClockSetBack(Duration),
     /// A budget is used up so far.
     Budget(Alert),
+    /// A job cannot be done by its deadline, even flat out.
+    TooLate {
+        /// Which.
+        job: JobId,
+        /// When it could be done; `None` where the hours known do not suffice.
+        earliest: Option<Timestamp>,
+        /// Items that can end by the deadline.
+        fits: u64,
+    },
 }
 
 /// Everything that is decided.
@@ -156,6 +171,7 @@ pub struct Engine {
     today: Today,
     ledger: Ledger,
     lanes: Lanes,
+    schedule: Schedule,
     queues: BTreeMap<JobId, JobQueue>,
     flights: HashMap<AttemptId, Flight>,
     groups: Groups,
@@ -179,6 +195,7 @@ impl Engine {
             today,
             ledger,
             lanes: Lanes::new(routes, now),
+            schedule: Schedule::default(),
             queues: BTreeMap::new(),
             flights: HashMap::new(),
             groups: Groups::default(),
@@ -209,7 +226,7 @@ impl Engine {
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         self.set_clock(now);
         match event {
-            Event::Routes(routes) => self.lanes.add(routes, self.now),
+            Event::Routes(routes) => self.add_routes(routes),
             Event::Accepted(job) => self.accepted(job),
             Event::Prompts(job, items) => self.prompts(&job, items),
             Event::Recorded(seq) => self.recorded(seq),
@@ -218,6 +235,7 @@ impl Engine {
             Event::PartCommitted(part) => self.record(Record::PartCommitted(part)),
             Event::PartsClosed(job) => self.parts_closed(job),
             Event::Command(job, change) => self.command(job, change),
+            Event::ResetOdds(class) => self.reset_odds(class),
             Event::Hold(hold) => self.hold(hold),
             Event::Budgets(limits) => self.set_limits(*limits),
             Event::Tick => self.tick(),
@@ -253,7 +271,19 @@ impl Engine {
             }
         }
         self.now = self.now.max(now);
+        let day = self.today.day();
         self.today.turn(self.now);
+        if self.today.day() != day {
+            self.count_money_anew();
+        }
+    }
+
+    fn add_routes(&mut self, routes: Vec<Arc<Route>>) {
+        self.lanes.add(routes, self.now);
+        let jobs: Vec<Arc<Job>> = self.queues.values().map(|queue| queue.job.clone()).collect();
+        for job in jobs {
+            self.plan_for(&job);
+        }
     }
 
     fn accepted(&mut self, job: Arc<Job>) {
@@ -277,7 +307,9 @@ impl Engine {
         if !queue.orphans.is_empty() {
             self.effects.push(Effect::Read(id.clone(), queue.orphans.keys().copied().collect()));
         }
+        let job = queue.job.clone();
         self.queues.insert(id.clone(), queue);
+        self.plan_for(&job);
     }
 
     fn prompts(&mut self, job: &JobId, items: Vec<Arc<Item>>) {
@@ -317,6 +349,7 @@ impl Engine {
         }
         let resumed = change == JobChange::Resumed;
         let stopped = matches!(change, JobChange::Paused | JobChange::Cancelled);
+        let new_cap = matches!(change, JobChange::MaxCost(_));
         let held = if change.releases_held() { state.held() } else { Vec::new() };
         self.record(Record::Changed(job.clone(), change));
         if resumed {
@@ -328,6 +361,9 @@ impl Engine {
                 .for_each(StepQueue::look_again);
         }
         let (queue, state) = self.queue_and_state(&job);
+        if new_cap {
+            queue.taught.count_money_anew();
+        }
         for item in held {
             queue.released(item, state.items.get(item).step());
         }
@@ -346,14 +382,17 @@ impl Engine {
     fn parts_closed(&mut self, job: JobId) {
         let open = self.ledger.get(&job).is_some_and(|(_, state)| state.finished_at.is_none());
         if open {
-            self.record(Record::Finished { job: job.clone(), at: self.now });
+            let taught = self.taught(&job).map(Box::new);
+            self.record(Record::Finished { job: job.clone(), at: self.now, taught });
             self.queues.remove(&job);
+            self.schedule.forget(&job);
             self.effects.push(Effect::Tell(Notice::Finished(job)));
         }
     }
 
     fn tick(&mut self) {
         self.send_ready();
+        self.replan();
         self.start();
         self.read_copies();
         self.read_expired_held();
@@ -413,7 +452,7 @@ impl Engine {
         let deadlines =
             deadlines.flat_map(|(_, queue)| queue.job.classes.iter().filter_map(|class| class.deadline));
         let later = parked.chain(deadlines).filter(|&at| at > self.now).min().unwrap_or(Timestamp::MAX);
-        later.min(checkpoint).min(self.lanes.next_change(self.now))
+        later.min(checkpoint).min(self.lanes.next_change(self.now)).min(self.replan_at())
     }
 
     /// Writes a record down and, in the same step, lets it change the state: the only way it changes.

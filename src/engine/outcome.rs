@@ -132,26 +132,27 @@ impl Engine {
     fn conclude(&mut self, flight: Flight, ending: Ending, verdict: Option<Verdict>) {
         let state = self.item_state(&flight.job.id, &flight.item);
         let own = flight.item.options.as_ref().and_then(|options| options.max_attempts);
+        let is_taken = matches!(&ending.outcome, Outcome::Answer(answer) if answer.finish == Finish::Complete)
+            && !matches!(verdict, Some(Verdict::Fail(..)));
+        let above = if is_taken { None } else { self.above(&flight) };
         let given = Situation {
             options: &flight.job.options,
             max_attempts: own.unwrap_or(flight.job.options.max_attempts).min(ItemState::MAX_ATTEMPTS),
             attempts: state.attempts(),
             unknowns: state.unknowns(),
-            last_step: self.is_last_step(&flight),
+            above,
             has_more_room: !state.was_cut_off() && larger(&flight.call.route, &flight.item).is_some(),
             worst_case: flight.worst_case,
         };
-        let decision = decide(&ending.outcome, verdict.as_ref().unwrap_or(&Verdict::Pass), &given);
+        let mut decision = decide(&ending.outcome, verdict.as_ref().unwrap_or(&Verdict::Pass), &given);
+        if let Then::Escalate(step) = decision.then {
+            self.weigh(&flight, step, &mut decision);
+        }
         self.write_end(flight, ending, decision, verdict);
     }
 
     fn item_state(&self, job: &JobId, item: &Item) -> ItemState {
         self.ledger.get(job).map(|(_, state)| state.items.get(item.index)).unwrap_or_default()
-    }
-
-    fn is_last_step(&self, flight: &Flight) -> bool {
-        let ladder = &flight.job.class(flight.item.index).ladder;
-        usize::from(flight.step) + 1 >= ladder.0.len()
     }
 
     /// Writes the end down and puts the item where the decision says.
@@ -160,6 +161,8 @@ impl Engine {
         let priced = self.priced_by(&flight, &ending);
         let bill = bill(&priced, &flight, &ending, &self.known(&flight.job.id));
         let (bill, drawn) = self.after_allowance(&flight, &ending, bill);
+        let has_check = has_check(&flight.job, &flight.item);
+        let spends_model = decision.spends_model();
         let Decision { status, error, then } = decision;
         let then = match then {
             Then::Accept | Then::GiveUp => then,
@@ -176,10 +179,13 @@ impl Engine {
                 Next::Settled(Box::new(settled))
             }
             Then::Failover | Then::Retry | Then::Longer => Next::Pending(flight.step),
-            Then::Escalate => Next::Pending(flight.step + 1),
+            Then::Escalate(step) => Next::Pending(step),
             Then::Hold => Next::Held(flight.step),
         };
-        let escalation = if then == Then::Escalate { error.as_ref().map(|(code, _)| *code) } else { None };
+        let stays = then == Then::Escalate(flight.step);
+        let escalates = matches!(then, Then::Escalate(_));
+        let escalation = if escalates { error.as_ref().map(|(code, _)| *code) } else { None };
+        let rest = self.rest_after_refusal(&flight, &ending);
         let lane = flight.lane;
         let attempt = flight.call.attempt;
         let step = match next {
@@ -188,9 +194,9 @@ impl Engine {
         };
         let class =
             self.queues.get(&job.id).map_or_else(|| class_of(&job).into(), |queue| queue.class.clone());
-        let mut ended =
+        let ended =
             ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, class, now);
-        ended.drawn = drawn;
+        let ended = Ended { has_check, spends_model, drawn, ..ended };
         if step.is_none() {
             self.answer_copies(&ended);
         }
@@ -199,10 +205,12 @@ impl Engine {
         self.settled_money(&job, reservation);
         let delay = match then {
             Then::Retry => Some(backoff(attempt, totals.attempts)),
-            _ => None,
+            _ => rest,
         };
         let delay = match (delay, lane) {
-            (Some(delay), Some(lane)) => Some(delay + self.lanes.take_retry(lane, now)),
+            (Some(delay), Some(lane)) if then == Then::Retry => {
+                Some(delay + self.lanes.take_retry(lane, now))
+            }
             (delay, _) => delay,
         };
         let Some(queue) = self.queues.get_mut(&job.id) else { return };
@@ -210,7 +218,11 @@ impl Engine {
             Some(step) => {
                 queue.step(item.class, step).pending += 1;
                 let state = self.ledger.get_mut(&job.id).expect("a queue has a ledger");
+                let (class, index) = (item.class, item.index);
                 queue.again(item, step, delay.map(|delay| now + delay), &mut state.items);
+                if stays && !queue.taught.is_short() {
+                    queue.put_first(class, step, index);
+                }
             }
             None => queue.pace.ended(now),
         }
@@ -224,7 +236,8 @@ impl Engine {
     fn priced_by(&self, flight: &Flight, ending: &Ending) -> Arc<Route> {
         match &ending.outcome {
             Outcome::Answer(answer) => {
-                self.lanes.answering(&flight.call.route, answer.response_model.as_deref())
+                let served = self.lanes.served(&flight.call.route, answer.service_tier.as_deref());
+                self.lanes.answering(&served, answer.response_model.as_deref())
             }
             _ => flight.call.route.clone(),
         }
@@ -377,6 +390,8 @@ fn ended_record(
         input_estimate: item.input_tokens,
         class,
         drawn: Amount::NOTHING,
+        has_check: false,
+        spends_model: false,
     };
     match ending.outcome {
         Outcome::Answer(answer) => Ended {
@@ -427,6 +442,12 @@ pub(super) fn describe(
         input: job.options.keep_input.then(|| item.body.json.clone()),
         copied: None,
     }
+}
+
+/// Whether a check judges the answers of an item: its own or its job's.
+pub(super) fn has_check(job: &Job, item: &Item) -> bool {
+    let own = item.options.as_ref().and_then(|options| options.check.as_ref());
+    own.or(job.options.check.as_ref()).is_some()
 }
 
 /// The job's tags and the item's own, which are stronger.

@@ -10,11 +10,15 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::budgets::TagLists;
 use super::copies::Copies;
+use super::odds::{Lessons, Models};
+use crate::catalog::Route;
 use crate::check::Rule;
 use crate::clock::Timestamp;
-use crate::job::{AttemptId, Item, ItemIndex, Job};
+use crate::job::{AttemptId, Body, Item, ItemIndex, Job};
 use crate::ledger::{ItemStates, Phase};
 use crate::plan::estimate::class_of;
 use crate::view::Waiting;
@@ -46,13 +50,43 @@ pub(super) struct JobQueue {
     pub expiring: BTreeSet<ItemIndex>,
     /// Whether its last part was asked for.
     pub closing: bool,
+    /// What items of each class are like, as far as any were loaded.
+    pub typical: BTreeMap<u16, Typical>,
     /// How fast its items end.
     pub pace: Pace,
     /// Whose answers teach of its own.
     pub class: Arc<str>,
+    /// What checks have taught of its models.
+    pub taught: Lessons,
     /// Items of each class in line order; empty where there is one class.
     members: Vec<Vec<ItemIndex>>,
     page: usize,
+}
+
+/// What items of a class are like.
+#[derive(Clone)]
+pub(super) struct Typical {
+    /// The first that was loaded, without its body.
+    pub item: Item,
+    items: u64,
+    input: u64,
+}
+
+impl Typical {
+    fn of(item: &Item) -> Typical {
+        let body = Body { json: Bytes::new(), model_at: None };
+        Typical { item: Item { body, ..item.clone() }, items: 0, input: 0 }
+    }
+
+    fn add(&mut self, item: &Item) {
+        self.items += 1;
+        self.input += u64::from(item.input_tokens);
+    }
+
+    /// Input tokens of those that were loaded, by our own count.
+    pub(super) fn mean_input(&self) -> f64 {
+        self.input as f64 / self.items.max(1) as f64
+    }
 }
 
 /// Items of one class on one step.
@@ -66,6 +100,8 @@ pub(super) struct StepQueue {
     pub pending: u32,
     /// Beginnings that several of those ready share; `None` until they are looked at.
     pub alike: Option<HashSet<u32>>,
+    /// The routes of its step, with the places of their models in the job's tally.
+    pub models: Option<(Arc<[Arc<Route>]>, Models)>,
     /// Waiting out a pause.
     later: BinaryHeap<Reverse<(Timestamp, ItemIndex)>>,
     /// Asked for, not yet here.
@@ -109,8 +145,10 @@ impl JobQueue {
             orphans: BTreeMap::new(),
             expiring: BTreeSet::new(),
             closing: false,
+            typical: BTreeMap::new(),
             pace: Pace::default(),
             class,
+            taught: Lessons::default(),
             members,
             page,
         };
@@ -205,6 +243,7 @@ impl JobQueue {
 
     /// Puts a loaded item where its state says.
     pub(super) fn loaded(&mut self, item: Arc<Item>, step: u8) {
+        self.typical.entry(item.class).or_insert_with(|| Typical::of(&item)).add(&item);
         let queue = self.step(item.class, step);
         queue.loading = queue.loading.saturating_sub(1);
         queue.alike = None;
@@ -238,6 +277,14 @@ impl JobQueue {
                 states.set_queued(index, false);
                 queue.forget();
             }
+        }
+    }
+
+    /// The loaded item that was last taken back goes first: what was begun is finished.
+    pub(super) fn put_first(&mut self, class: u16, step: u8, item: ItemIndex) {
+        let ready = &mut self.step(class, step).ready;
+        if ready.back().is_some_and(|last| last.index == item) {
+            ready.rotate_right(1);
         }
     }
 

@@ -7,5 +7,7 @@ mod free;
 mod groups;
 mod ladders;
 mod orders;
+mod router;
 mod routes;
+mod schedule;
 mod spending;

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::queue::JobQueue;
+use super::queue::{JobQueue, Parked};
+use super::schedule::duration;
 use crate::clock::Timestamp;
 use crate::view::{JobView, Waiting};
 
@@ -30,14 +31,36 @@ impl Engine {
     }
 }
 
+/// `waits for deepseek off-peak, 1 h 48 m`.
+fn words(parked: &Parked, now: Timestamp) -> Option<String> {
+    let words = parked.words.clone()?;
+    match parked.until.filter(|&until| parked.waiting == Waiting::Window && until > now) {
+        Some(until) => Some(format!("{words}, {}", duration(until.since(now)))),
+        None => Some(words),
+    }
+}
+
 fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
     let mut most = 0;
+    // Copies wait for what the item waits for whose answer they get, on whatever step that is.
+    let mut copies = queue.copies.waiting();
     for step in queue.steps.values() {
         let backing_off = step.backing_off(now).min(step.pending);
         let rest = step.pending - backing_off;
         if backing_off > 0 {
             *view.waiting.entry(Waiting::Backoff).or_default() += backing_off;
         }
+        if rest == 0 {
+            continue;
+        }
+        let rest = match step.parked {
+            Some(_) => rest,
+            None => {
+                let skipped = copies.min(rest);
+                copies -= skipped;
+                rest - skipped
+            }
+        };
         if rest == 0 {
             continue;
         }
@@ -51,7 +74,7 @@ fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
         *view.waiting.entry(waiting).or_default() += rest;
         if rest > most {
             most = rest;
-            view.waiting_for = step.parked.as_ref().and_then(|parked| parked.words.clone());
+            view.waiting_for = step.parked.as_ref().and_then(|parked| words(parked, now));
             view.waiting_until = step.parked.as_ref().and_then(|parked| parked.until);
         }
     }

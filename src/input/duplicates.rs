@@ -66,7 +66,8 @@ fn name(item: &Item) -> Name {
     hash.update([item.wire as u8]);
     if let Some(options) = &item.options {
         // A line with a check or limits of its own is only repeated by one with the same.
-        hash.update(format!("{:?}{:?}{:?}", options.check, options.max_cost, options.max_attempts));
+        let limits = (options.max_cost, options.max_attempts, options.give_up_above);
+        hash.update(format!("{:?}{limits:?}", options.check));
     }
     hash.update([0]);
     hash.update(&item.body.json);

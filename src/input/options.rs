@@ -14,12 +14,21 @@ use super::scan::Raw;
 use super::when::{self, Zone};
 use crate::check::Check;
 use crate::clock::Timestamp;
-use crate::job::{ItemOptions, Ladder};
+use crate::job::{ItemOptions, Ladder, Worth};
 use crate::money::Usd;
 
 /// The fields that are known.
-const FIELDS: [&str; 8] =
-    ["models", "check", "max_cost", "deadline", "not_before", "priority", "max_attempts", "tags"];
+const FIELDS: [&str; 9] = [
+    "models",
+    "check",
+    "max_cost",
+    "give_up_above",
+    "deadline",
+    "not_before",
+    "priority",
+    "max_attempts",
+    "tags",
+];
 
 /// What a line overrides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +71,7 @@ pub fn parse(raw: Raw<'_>, now: Timestamp, zone: Zone, commands: bool) -> Result
             "models" => ladder(value).map(|ladder| options.ladder = Some(ladder)),
             "check" => check(value, commands).map(|check| options.item.check = Some(check)),
             "max_cost" => money(value).map(|cost| options.item.max_cost = Some(cost)),
+            "give_up_above" => worth(value).map(|worth| options.item.give_up_above = Some(worth)),
             "deadline" => {
                 moment(value, |text| when::deadline(text, now, zone)).map(|at| options.deadline = Some(at))
             }
@@ -139,6 +149,13 @@ fn money(value: &Value) -> Result<Usd, String> {
     }
 }
 
+fn worth(value: &Value) -> Result<Worth, String> {
+    match value.as_str() {
+        Some("unlimited") => Ok(Worth::Unlimited),
+        _ => money(value).map(Worth::UpTo),
+    }
+}
+
 fn moment(
     value: &Value,
     read: impl Fn(&str) -> Result<Timestamp, when::WhenError>,
@@ -190,6 +207,7 @@ mod tests {
     fn every_field_is_read() {
         let options = read(
             r#"{"models":[["a/x","b/y"],"c/z"],"check":{"max_chars":5},"max_cost":"$0.002","deadline":"06:00",
+                "give_up_above":"unlimited",
                 "not_before":"22:00","priority":10,"max_attempts":3,"tags":{"team":"search","n":1}}"#,
         )
         .unwrap();
@@ -199,6 +217,7 @@ mod tests {
         assert_eq!(options.deadline.unwrap().to_string(), "2026-11-22T06:00:00Z");
         assert_eq!(options.not_before.unwrap().to_string(), "2026-11-21T22:00:00Z");
         assert_eq!((options.priority, options.item.max_attempts), (Some(10), Some(3)));
+        assert_eq!(options.item.give_up_above, Some(Worth::Unlimited));
         assert_eq!(options.item.tags.len(), 2);
     }
 
@@ -212,6 +231,7 @@ mod tests {
             (r#"{"max_attempts":0}"#, "1 to 255"),
             (r#"{"max_cost":"five"}"#, "not an amount of money"),
             (r#"{"max_cost":-1}"#, "below zero"),
+            (r#"{"give_up_above":"never"}"#, "`overnight.give_up_above`: "),
             (r#"{"deadline":"2020-01-01T00:00:00Z"}"#, "already past"),
             (r#"{"deadline":7}"#, "is not a time"),
             (r#"{"deadline":"20:00","not_before":"21:00"}"#, "not before"),

@@ -14,6 +14,7 @@ use crate::attempt::{AttemptStatus, ErrorCode, ItemStatus};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, ItemIndex, Job};
 use crate::money::{Usage, Usd};
+use crate::plan::tally::{ModelIndex, Spent, Tally};
 use crate::record::{Ended, ItemTotals, JobChange, Next, Seq, Settled, Started};
 
 /// An attempt that was started and has not ended.
@@ -40,6 +41,8 @@ pub struct Partial {
     pub totals: ItemTotals,
     /// What counts against its cap: known bills, worst cases of unknown ones.
     pub committed: Usd,
+    /// The models that have failed it, by their places in the job's tally.
+    pub spent: Spent,
 }
 
 /// Where a job is, in OpenAI's words; `paused` is a flag beside it.
@@ -133,6 +136,9 @@ pub struct JobLedger {
     pub copied: u64,
     /// The highest threshold of its cap that was told, in percent.
     pub told: u8,
+    /// What its check said of the models so far, and what earlier jobs of its class taught; `None` before
+    /// its first attempt and where there is no choice between models.
+    pub tally: Option<Box<Tally>>,
 }
 
 impl JobLedger {
@@ -226,21 +232,44 @@ impl JobLedger {
         let attempts = state.attempts() + u8::from(ended.counts());
         let unknowns = state.unknowns() + u8::from(ended.status == AttemptStatus::Unknown);
         let state = state.with_attempts(attempts).with_unknowns(unknowns);
+        let model = self.learn(ended);
         match &ended.next {
             Next::Settled(settled) => self.settle(settled, state),
             Next::Pending(step) => {
                 let state = if ended.asks_for_more() { state.with_cut_off() } else { state };
-                self.keep(ended, state.with_step(*step).with_phase(Phase::Pending));
+                self.keep(ended, state.with_step(*step).with_phase(Phase::Pending), model);
             }
-            Next::Held(step) => self.keep(ended, state.with_step(*step).with_phase(Phase::Held)),
+            Next::Held(step) => self.keep(ended, state.with_step(*step).with_phase(Phase::Held), model),
         }
     }
 
-    fn keep(&mut self, ended: &Ended, state: ItemState) {
+    /// Counts what the check said. Returns the place of the model that answered.
+    fn learn(&mut self, ended: &Ended) -> Option<ModelIndex> {
+        let spent = self.spent(ended.item);
+        let tally = self.tally.as_mut()?;
+        let model = tally.find(&ended.route.provider, &ended.route.model)?;
+        if let Some(passed) = ended.lesson() {
+            if let Some(answered) = &ended.response_model {
+                tally.answered_by(model, answered);
+            }
+            tally.observe(model, spent, passed);
+        }
+        Some(model)
+    }
+
+    /// The models that have failed an item.
+    pub fn spent(&self, item: ItemIndex) -> Spent {
+        self.partial.get(&item).map_or(Spent::NONE, |partial| partial.spent)
+    }
+
+    fn keep(&mut self, ended: &Ended, state: ItemState, model: Option<ModelIndex>) {
         self.items.set(ended.item, state);
         let billed = if ended.at_risk == Usd::ZERO { ended.cost } else { ended.at_risk };
         let before = self.partial.get(&ended.item).map_or(Usd::ZERO, |partial| partial.committed);
-        let partial = Partial { state: state.stored(), totals: ended.totals, committed: before + billed };
+        let spent =
+            model.filter(|_| ended.spends_model).into_iter().fold(self.spent(ended.item), Spent::with);
+        let (totals, committed) = (ended.totals, before + billed);
+        let partial = Partial { state: state.stored(), totals, committed, spent };
         self.partial.insert(ended.item, partial);
     }
 
@@ -295,6 +324,7 @@ impl JobLedger {
     pub(super) fn finish(&mut self, at: Timestamp) {
         self.final_counts = Some(self.counts());
         self.items = ItemStates::default();
+        self.tally = None;
         self.finished_at = Some(at);
     }
 
@@ -306,6 +336,7 @@ impl JobLedger {
             partial: self.partial.clone(),
             routes: self.routes.clone(),
             failures: self.failures.clone(),
+            tally: self.tally.clone(),
             ..*self
         }
     }

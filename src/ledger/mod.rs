@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{Item, Job, JobId};
 use crate::money::Usd;
-use crate::plan::estimate::Estimates;
+use crate::plan::estimate::{Estimates, class_of};
 use crate::record::{Record, Seq, Snapshot, Started};
 
 mod budget;
@@ -27,6 +27,7 @@ mod job;
 mod limits;
 mod period;
 mod stats;
+mod tallies;
 
 pub use budget::{Budgets, Full, Reservation, Sums, Tags};
 pub use drawn::{Amount, Drawing, Drawn};
@@ -35,6 +36,7 @@ pub use job::{JobLedger, JobState, OpenAttempt, Partial};
 pub use limits::{Alert, Caps, Limits, Period, Scope};
 pub use period::{Day, Month, Today, Zone};
 pub use stats::RouteStats;
+pub use tallies::Tallies;
 
 /// What is not of one job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +51,8 @@ pub struct Globals {
     pub estimates: Estimates,
     /// What is used up of what accounts give for nothing.
     pub drawn: Drawn,
+    /// What checks taught of models, class by class, up to the last job that finished.
+    pub tallies: Tallies,
 }
 
 /// The durable state of everything.
@@ -112,6 +116,7 @@ impl Ledger {
                 if let Some(drawing) = &started.drawing {
                     self.globals.drawn.reserve(started.attempt, drawing);
                 }
+                self.begin_tally(&started.job);
                 self.with(&started.job, |state| state.started(started));
             }
             Record::Ended(ended) => {
@@ -129,7 +134,10 @@ impl Ledger {
                 state.parts = state.parts.max(part.part);
                 state.committed_to = state.committed_to.max(part.to);
             }),
-            Record::Finished { job, at } => {
+            Record::Finished { job, at, taught } => {
+                if let Some(taught) = taught {
+                    self.globals.tallies.keep(taught, self.globals.seq);
+                }
                 self.with(job, |state| state.finish(*at));
                 self.finished.push(job.clone());
             }
@@ -138,6 +146,7 @@ impl Ledger {
                 Scope::Job(job) => self.with(job, |state| state.told = state.told.max(alert.percent)),
                 Scope::Process | Scope::Tag(_) => self.globals.budgets.told(alert),
             },
+            Record::OddsReset(class) => self.reset_odds(class.as_deref()),
         }
     }
 
@@ -150,6 +159,27 @@ impl Ledger {
             Some((job, state.without_items()))
         });
         known.collect()
+    }
+
+    /// A job's first attempt: it begins with what earlier jobs of its class taught.
+    fn begin_tally(&mut self, id: &JobId) {
+        if let Some((job, state)) = self.jobs.get_mut(id)
+            && state.attempts == 0
+            && state.tally.is_none()
+        {
+            state.tally = self.globals.tallies.begin(job);
+        }
+    }
+
+    fn reset_odds(&mut self, class: Option<&str>) {
+        self.globals.tallies.reset(class);
+        for (job, state) in self.jobs.values_mut() {
+            if let Some(tally) = &mut state.tally
+                && class.is_none_or(|class| class_of(job) == class)
+            {
+                tally.forget();
+            }
+        }
     }
 
     fn with(&mut self, job: &JobId, change: impl FnOnce(&mut JobLedger)) {

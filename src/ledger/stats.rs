@@ -3,6 +3,7 @@
 //! Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,20 @@ impl RouteStats {
         }
         let bucket = ((latency_ms.max(1) as f64).log2() * 4.0).floor() as usize;
         self.latency[bucket.min(Self::BUCKETS - 1)] += 1;
+    }
+
+    /// Answers, accepted or not.
+    pub fn answers(&self) -> u64 {
+        self.succeeded + self.rejected.values().sum::<u64>()
+    }
+
+    /// How long an answer takes, as far as the buckets tell; `None` without answers.
+    pub fn mean_latency(&self) -> Option<Duration> {
+        let total: u64 = self.latency.iter().map(|&n| u64::from(n)).sum();
+        let millis = |bucket: usize| 2f64.powf((bucket as f64 + 0.5) / 4.0);
+        let sum: f64 =
+            self.latency.iter().enumerate().map(|(bucket, &n)| f64::from(n) * millis(bucket)).sum();
+        (total > 0).then(|| Duration::from_secs_f64(sum / total as f64 / 1e3))
     }
 
     /// The latency in milliseconds that `share` of all answers stayed under; `None` without answers.

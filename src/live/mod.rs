@@ -33,7 +33,7 @@ use crate::results::parts::Parts;
 use crate::store::StoreError;
 use crate::store::files::FileStore;
 use crate::store::prompts::PromptReader;
-use crate::view::{JobView, Waiting};
+use crate::view::{JobView, OddsView, Waiting};
 use crate::webhook::Webhook;
 
 mod files;
@@ -287,6 +287,13 @@ impl Driver {
                 drop(reply.send(Response::Budgets(self.engine.budgets(clock::now()))));
             }
             Request::Allowances => drop(reply.send(Response::Allowances(self.engine.allowances()))),
+            Request::Odds => {
+                drop(reply.send(Response::Odds(OddsView::all(self.engine.ledger()))));
+            }
+            Request::ResetOdds { class } => {
+                self.event(Event::ResetOdds(class.map(Into::into)));
+                self.changing.push_back((self.engine.ledger().globals.seq, reply));
+            }
             Request::View { job } => {
                 let mut views = self.engine.views(clock::now());
                 views.retain(|view| view.job_id == job);

@@ -144,6 +144,19 @@ impl Quota {
         (self.parallel as u32).max(1)
     }
 
+    /// The ceilings in force: stated, learned, and the parallel calls allowed at present.
+    pub fn limits(&self) -> Limits {
+        let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        let (stated, learned) = (&self.ceiling, &self.learned);
+        Limits {
+            rpm: lower(stated.rpm, learned.rpm),
+            tpm: lower(stated.tpm, learned.tpm),
+            input_tpm: lower(stated.input_tpm, learned.input_tpm),
+            output_tpm: lower(stated.output_tpm, learned.output_tpm),
+            concurrency: Some(self.concurrency()),
+        }
+    }
+
     /// Calls in flight.
     pub fn in_flight(&self) -> u32 {
         self.in_flight

@@ -1,12 +1,14 @@
 //! Which route of a step gets an item, or what the item waits for.
 //!
-//! Eligible routes are compared by what the attempt probably costs at the hour in which it would run;
-//! the cheapest gets the item. While the deadline is far, an item rather waits for the cheapest route,
+//! Eligible routes are compared by what the attempt probably costs at the hour in which it would run,
+//! over the chance that its answer passes where checks have taught one; the lowest gets the item, unless
+//! even that is more than a success is worth. A model that has failed the item is not asked again. While the deadline is far, an item rather waits for the cheapest route,
 //! or for its cheaper hour, than spills to a dearer one that happens to be idle; with `when = asap`, or
 //! the deadline near, it takes any.
 //!
 //! Pure.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,11 @@ use crate::clock::Timestamp;
 use crate::job::{Item, Needs, When, Wire};
 use crate::money::Usd;
 use crate::plan::estimate::Known;
+use crate::plan::odds::Odds;
 use crate::plan::price;
+use crate::plan::router::{LEAST_FOR_FREE, TIE};
+use crate::plan::stop::StopPrice;
+use crate::plan::tally::{ModelIndex, Spent};
 use crate::provider::translate;
 use crate::view::Waiting;
 
@@ -28,6 +34,8 @@ const MOST_CHANGES: usize = 400;
 
 /// Comes after every price.
 const DEARER_THAN_ANY: Usd = Usd::from_pico(i128::MAX);
+/// The lane that is cheaper and has room at times.
+pub const FLEX: &str = "flex";
 
 /// What a route says to an item at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +69,9 @@ pub struct Circumstances<'a> {
     pub urgent: bool,
     /// Until when a cheaper hour is worth waiting for.
     pub wait_until: Timestamp,
+    /// Whether the doors keep to a plan, which knows what is worth waiting for: then `when`, `urgent` and
+    /// `wait_until` decide nothing.
+    pub planned: bool,
     /// Whether unknown prices are allowed.
     pub allow_unpriced: bool,
     /// Whether a budget applies, so that unknown prices are not eligible.
@@ -71,6 +82,23 @@ pub struct Circumstances<'a> {
     pub cover: &'a dyn Fn(&Route, &Item) -> Cover,
     /// Health and quotas of a route.
     pub door: &'a dyn Fn(&Route) -> Door,
+    /// What checks taught of the models; `None` where nothing is to be learned.
+    pub taught: Option<Taught<'a>>,
+    /// What a success is worth.
+    pub stop: StopPrice,
+}
+
+/// What checks taught of the models of a step, for an item that some of them have failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Taught<'a> {
+    /// The models that failed it.
+    pub spent: Spent,
+    /// Places of the routes' models in the tally, in the order of the routes.
+    pub models: &'a [Option<ModelIndex>],
+    /// The chances of all models; `None` where no check says who passes.
+    pub odds: Option<&'a Odds>,
+    /// Whether there is a step beyond: the last one is tried even where next to nothing passes.
+    pub has_more_steps: bool,
 }
 
 /// The decision for one item.
@@ -82,6 +110,15 @@ pub enum Choice {
     Wait(Waiting, Option<Timestamp>),
     /// It does not fit any usable route of the step.
     TooLong,
+    /// Every model of the step that would take it has failed it, or passes next to nothing.
+    Spent,
+    /// One success would cost more than it is worth.
+    NotWorthIt {
+        /// Where it would cost the least.
+        route: Arc<str>,
+        /// How many dollars.
+        index: f64,
+    },
     /// No route of the step takes it, in words.
     Never {
         /// Route by route.
@@ -101,11 +138,12 @@ pub struct Kind {
     untold: Vec<Option<String>>,
     has_cap: bool,
     names_no_limit: bool,
+    spent: Spent,
 }
 
 impl Kind {
-    /// The kind of an item before the routes of its step.
-    pub fn of(item: &Item, routes: &[Arc<Route>]) -> Kind {
+    /// The kind of an item before the routes of its step, some of whose models have failed it.
+    pub fn of(item: &Item, routes: &[Arc<Route>], spent: Spent) -> Kind {
         Kind {
             wire: item.wire,
             needs: item.needs,
@@ -113,7 +151,15 @@ impl Kind {
             untold: routes.iter().map(|route| translate::obstacle(item, route)).collect(),
             has_cap: item.options.as_ref().is_some_and(|options| options.max_cost.is_some()),
             names_no_limit: item.max_output.is_none(),
+            spent,
         }
+    }
+}
+
+impl Kind {
+    /// Whether a model has failed such items.
+    pub fn has_spent(&self) -> bool {
+        self.spent != Spent::NONE
     }
 }
 
@@ -122,9 +168,14 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
     let mut reasons = Vec::new();
     let mut fitting = Vec::new();
     let (mut too_long, mut can_be_mended) = (false, routes.is_empty());
-    for route in routes {
-        match obstacle(route, item, given) {
-            None => fitting.push(Candidate::new(route, item, given)),
+    let mut is_spent = false;
+    for (place, route) in routes.iter().enumerate() {
+        if given.taught.as_ref().is_some_and(|taught| taught.has_failed(place)) {
+            is_spent = true;
+            continue;
+        }
+        match obstacle(route, item, given.allow_unpriced, given.capped) {
+            None => fitting.push(Candidate::new(route, place, item, given)),
             Some(Obstacle::TooLong) => too_long = true,
             Some(Obstacle::Item(reason)) => reasons.push(format!("{}: {reason}", route.name)),
             Some(Obstacle::Settings(reason)) => {
@@ -133,6 +184,9 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
             }
         }
     }
+    if fitting.is_empty() && is_spent {
+        return Choice::Spent;
+    }
     if fitting.is_empty() {
         if routes.is_empty() {
             reasons.push("no provider in the config serves its models".to_owned());
@@ -140,10 +194,46 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
         let why = reasons.join("; ");
         return if too_long { Choice::TooLong } else { Choice::Never { why, can_be_mended } };
     }
-    // At the same cost, one that takes it now.
-    let rank = |candidate: &Candidate<'_>| (candidate.cost, candidate.opens.is_some());
-    fitting.sort_by(|a, b| (rank(a), &a.route.name).cmp(&(rank(b), &b.route.name)));
+    if fitting.iter().all(|candidate| candidate.is_hopeless) {
+        if given.taught.is_some_and(|taught| taught.has_more_steps) {
+            return Choice::Spent;
+        }
+    } else {
+        fitting.retain(|candidate| !candidate.is_hopeless);
+    }
+    rank(&mut fitting);
+    // One that costs nothing and is used up for now is worth waiting for, whatever it would cost today.
+    let is_worth_it = |candidate: &Candidate<'_>| candidate.is_used_up || given.stop.pays(candidate.index());
+    if !fitting.iter().any(is_worth_it) {
+        let Candidate { route, .. } = fitting[0];
+        return Choice::NotWorthIt { route: route.name.clone(), index: fitting[0].index() };
+    }
+    fitting.retain(is_worth_it);
     first_open(&fitting, given)
+}
+
+/// Whether a route takes an item at some hour.
+pub fn takes(route: &Route, item: &Item, allow_unpriced: bool, capped: bool) -> bool {
+    obstacle(route, item, allow_unpriced, capped).is_none()
+}
+
+/// By index; of those that are equal the cheaper one first, then one that takes it now, then by name.
+fn rank(candidates: &mut [Candidate<'_>]) {
+    candidates.sort_by(|a, b| {
+        let by_index = a.index().total_cmp(&b.index());
+        by_index.then(a.cost.cmp(&b.cost)).then_with(|| a.route.name.cmp(&b.route.name))
+    });
+    let mut rest = candidates;
+    while let Some(first) = rest.first() {
+        let limit = first.index() * (1.0 + TIE);
+        let equals = rest.iter().take_while(|candidate| candidate.index() <= limit).count();
+        rest[..equals].sort_by(|a, b| {
+            let by_chance = if b.cost == Usd::ZERO { b.chance.total_cmp(&a.chance) } else { Ordering::Equal };
+            let by_door = a.opens.is_some().cmp(&b.opens.is_some());
+            a.cost.cmp(&b.cost).then(by_door).then(by_chance).then_with(|| a.route.name.cmp(&b.route.name))
+        });
+        rest = &mut rest[equals..];
+    }
 }
 
 /// The cheapest that is open, unless a cheaper one is worth waiting for.
@@ -181,7 +271,7 @@ fn is_patient(waiting: Waiting, until: Option<Timestamp>, given: &Circumstances<
         Some(until) => until <= latest,
         None => waiting == Waiting::RateLimit,
     };
-    in_time && given.when != When::Asap && !given.urgent
+    in_time && given.when != When::Asap && !given.urgent && !given.planned
 }
 
 /// A route that would take the item.
@@ -191,10 +281,16 @@ struct Candidate<'a> {
     opens: Option<Option<Timestamp>>,
     /// What the attempt probably costs at the hour in which it would run.
     cost: Usd,
+    /// How likely its answer is to pass, at best.
+    chance: f64,
+    /// What its account gives for nothing is used up for now, and it costs money nobody is to pay.
+    is_used_up: bool,
+    /// It passes next to nothing.
+    is_hopeless: bool,
 }
 
 impl<'a> Candidate<'a> {
-    fn new(route: &'a Arc<Route>, item: &Item, given: &Circumstances<'_>) -> Candidate<'a> {
+    fn new(route: &'a Arc<Route>, place: usize, item: &Item, given: &Circumstances<'_>) -> Candidate<'a> {
         let cover = (given.cover)(route, item);
         let opens = match cover {
             Cover::UsedUp(until) => Some(until),
@@ -211,7 +307,32 @@ impl<'a> Candidate<'a> {
             Cover::Soon(at) if opens == Some(Some(at)) => Usd::ZERO,
             _ => cost_at(route, item, sent_at, given),
         };
-        Candidate { route, opens, cost }
+        let is_used_up = matches!(cover, Cover::UsedUp(_));
+        let (chance, is_out) = given.taught.map_or((1.0, false), |taught| taught.chance(place));
+        let is_hopeless = is_out || cost == Usd::ZERO && chance < LEAST_FOR_FREE;
+        Candidate { route, opens, cost, chance, is_used_up, is_hopeless }
+    }
+
+    /// Dollars for one expected success.
+    fn index(&self) -> f64 {
+        self.cost.as_f64() / self.chance
+    }
+}
+
+impl Taught<'_> {
+    /// Whether the model of a route has failed the item.
+    fn has_failed(&self, place: usize) -> bool {
+        self.spent != Spent::NONE && self.models[place].is_some_and(|model| self.spent.has(model))
+    }
+
+    /// The chance of a route's model at best, and whether it is out.
+    fn chance(&self, place: usize) -> (f64, bool) {
+        match (self.odds, self.models[place]) {
+            (Some(odds), Some(model)) => {
+                (odds.upper(model, self.spent).max(f64::MIN_POSITIVE), odds.is_out(model))
+            }
+            _ => (1.0, false),
+        }
     }
 }
 
@@ -224,7 +345,7 @@ enum Obstacle {
     Settings(String),
 }
 
-fn obstacle(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Obstacle> {
+fn obstacle(route: &Route, item: &Item, allow_unpriced: bool, capped: bool) -> Option<Obstacle> {
     let never = |reason: &str| Some(Obstacle::Item(reason.to_owned()));
     let unset = |reason: &str| Some(Obstacle::Settings(reason.to_owned()));
     if let Some(reason) = &route.unusable {
@@ -232,6 +353,9 @@ fn obstacle(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Obs
     }
     if let Some(reason) = translate::obstacle(item, route) {
         return never(&reason);
+    }
+    if &*route.lane == FLEX && names_its_tier(item) {
+        return never("the request names a service tier itself");
     }
     if let Some(features) = &route.features {
         let Needs { tools, vision, json_schema } = item.needs;
@@ -245,16 +369,22 @@ fn obstacle(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option<Obs
             }
         }
     }
-    if route.prices.is_none() && !given.allow_unpriced {
+    if route.prices.is_none() && !allow_unpriced {
         return unset("its price is unknown; set one in [models] or pass --allow-unpriced");
     }
-    if given.capped && price::worst_case(route, item).is_none() && !given.allow_unpriced {
+    if capped && price::worst_case(route, item).is_none() && !allow_unpriced {
         return never("its worst case is unknown; set max_tokens in the request");
     }
     if is_too_long(route, item) {
         return Some(Obstacle::TooLong);
     }
     None
+}
+
+/// Whether a request asks for a tier; one that only speaks of it in its text is taken to.
+fn names_its_tier(item: &Item) -> bool {
+    const NAME: &[u8] = b"\"service_tier\"";
+    item.body.json.windows(NAME.len()).any(|part| part == NAME)
 }
 
 fn is_too_long(route: &Route, item: &Item) -> bool {
@@ -274,7 +404,7 @@ fn closed_until(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option
         return Some(route.hours.next_change(now));
     }
     let table = route.prices.as_ref().filter(|table| !table.windows.is_empty())?;
-    if given.when == When::Asap || table.at(now).1 == table.cheapest() {
+    if given.planned || given.when == When::Asap || table.at(now).1 == table.cheapest() {
         return None;
     }
     match given.when {

@@ -26,9 +26,9 @@ use super::stop::StopPrice;
 use super::tally::{ModelIndex, Spent};
 
 /// Indices nearer than this to each other are equal.
-const TIE: f64 = 0.01;
+pub(super) const TIE: f64 = 0.01;
 /// What a free route must be able to pass to be worth its time and its place in the rate limit.
-const LEAST_FOR_FREE: f64 = 0.05;
+pub(super) const LEAST_FOR_FREE: f64 = 0.05;
 
 /// A route that could take the item now: fits, is open, and its worst case is affordable.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -213,6 +213,51 @@ impl Tally {
         ModelIndex::try_from(index).ok()
     }
 
+    /// The model of a provider; `provider/model` is its name.
+    pub fn find(&self, provider: &str, model: &str) -> Option<ModelIndex> {
+        let is_it = |name: &str| {
+            let rest = name.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+            rest == Some(model)
+        };
+        let index = self.models.iter().position(|known| is_it(&known.name))?;
+        ModelIndex::try_from(index).ok()
+    }
+
+    /// What the class knows after a job that began with [`Tally::carry_over`] of it: the job's counts, and
+    /// of models the job did not ask what was known before.
+    #[must_use]
+    pub fn succeeding(self, before: &Tally) -> Tally {
+        let mut next = self;
+        let asked = next.models.len();
+        let moved: Vec<Option<ModelIndex>> = before
+            .models
+            .iter()
+            .map(|model| {
+                next.index_of(&model.name).or_else(|| {
+                    let index = (next.models.len() < Tally::MAX_MODELS).then_some(next.models.len())?;
+                    next.models.push(TalliedModel { tried_at: 0, ..model.clone() });
+                    ModelIndex::try_from(index).ok()
+                })
+            })
+            .collect();
+        let moved = |model: ModelIndex| moved.get(usize::from(model)).copied().flatten();
+        for (&(spent, model), &cell) in &before.cells {
+            let spent: Option<Spent> = spent.iter().map(moved).collect();
+            let Some((spent, model)) = spent.zip(moved(model)) else { continue };
+            let of_others = spent.with(model).iter().any(|model| usize::from(model) >= asked);
+            if of_others && next.cells.len() < MOST_CELLS {
+                next.cells.insert((spent, model), cell);
+            }
+        }
+        next
+    }
+
+    /// Forgets every count; the models keep their places.
+    pub fn forget(&mut self) {
+        let fresh = Tally::new(self.models.iter().map(|model| (&*model.name, model.prior)));
+        *self = fresh;
+    }
+
     /// Every count, by spent models, then by model.
     pub fn cells(&self) -> impl Iterator<Item = (Spent, ModelIndex, Cell)> + '_ {
         self.cells.iter().map(|(&(spent, model), &cell)| (spent, model, cell))
@@ -333,6 +378,28 @@ mod tests {
         assert_eq!(next.cell(a, Spent::NONE), Cell { tries: 10.0, passes: 5.0 });
         assert_eq!(next.cell(b, Spent::NONE.with(a)), Cell { tries: 20.0, passes: 5.0 });
         assert_eq!(next.results(), 0);
+    }
+
+    #[test]
+    fn after_a_job_its_counts_hold_and_those_of_models_it_did_not_ask_stay() {
+        let mut before = tally();
+        observe(&mut before, A, Spent::NONE, 40, 20);
+        observe(&mut before, B, Spent::NONE.with(A), 12, 3);
+        let mut job = before.carry_over([("c", None), ("a", None)]);
+        let a = job.index_of("a").unwrap();
+        observe(&mut job, a, Spent::NONE, 10, 10);
+        let after = job.succeeding(&before);
+        let b = after.index_of("b").unwrap();
+        assert_eq!(after.cell(a, Spent::NONE), Cell { tries: 20.0, passes: 15.0 });
+        assert_eq!(after.cell(b, Spent::NONE.with(a)), Cell { tries: 12.0, passes: 3.0 });
+    }
+
+    #[test]
+    fn models_are_found_by_provider_and_name() {
+        let tally = Tally::new([("open/a", None), ("open/b/c", None)]);
+        assert_eq!(tally.find("open", "b/c"), Some(1));
+        assert_eq!(tally.find("open", "b"), None);
+        assert_eq!(tally.find("ope", "n/a"), None);
     }
 
     #[test]

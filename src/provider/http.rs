@@ -19,6 +19,7 @@ use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::lane::on_lane;
 use super::response::{MOST_KEPT, Response};
 use super::scrub::Scrubber;
 use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
@@ -105,7 +106,7 @@ impl HttpProvider {
     /// Sends a call, once, and says how it ended.
     pub async fn call(&self, call: &Call) -> Ending {
         let (wire, body) = match self.request(call) {
-            Ok(request) => request,
+            Ok((wire, body)) => (wire, on_lane(body, wire, &call.route.lane)),
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
         let mut request = Request::new(Method::POST, self.url(wire, &call.route.model));

@@ -17,6 +17,7 @@ pub mod client;
 pub mod conventions;
 pub mod gemini;
 pub mod http;
+mod lane;
 pub mod limits;
 pub mod openai;
 mod refusal;

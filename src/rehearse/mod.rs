@@ -25,6 +25,9 @@ mod reality;
 
 use night::{Night, NoRows};
 
+/// By then it shows what is waited for.
+const AT_FIRST: Duration = Duration::from_secs(1);
+
 /// What is assumed of every model until something is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Assumptions {
@@ -58,6 +61,8 @@ pub struct Rehearsal {
     pub cost: Usd,
     /// When it was over; `None` where it could not go on.
     pub finished_at: Option<Timestamp>,
+    /// What it waits for at first, in words: a cheaper hour, for one.
+    pub waits: Option<String>,
     /// What it waits for, where it could not go on.
     pub stuck: Option<(Waiting, String)>,
     /// Items by how they ended.
@@ -83,14 +88,30 @@ pub fn rehearse(
     let items = items.into_iter().map(plain_item).collect();
     let mut night = Night::new(routes.to_vec(), provider, NoRows, now);
     night.submit(job.clone(), items).expect("no power cut was asked for");
+    let waits = waits_at_first(&mut night, &job);
     night.run_until(now + Duration::from_secs(31 * 86_400)).expect("no power cut was asked for");
-    summary(&mut night, &job)
+    Rehearsal { waits, ..summary(&mut night, &job) }
+}
+
+/// What is waited for before anything is sent.
+fn waits_at_first(night: &mut Night<NoRows>, job: &Job) -> Option<String> {
+    let latest = night.now() + AT_FIRST;
+    while night.now() < latest && night.step().expect("no power cut was asked for") {
+        let view = view(night, job);
+        if view.attempts > 0 || view.waiting_for.is_some() {
+            return view.waiting_for;
+        }
+    }
+    None
+}
+
+fn view(night: &mut Night<NoRows>, job: &Job) -> JobView {
+    let views = night.engine.views(night.now());
+    views.into_iter().find(|view| view.job_id == job.id).expect("the job was submitted")
 }
 
 fn summary(night: &mut Night<NoRows>, job: &Job) -> Rehearsal {
-    let end = night.now();
-    let views = night.engine.views(end);
-    let view = views.into_iter().find(|view| view.job_id == job.id).expect("the job was submitted");
+    let view = view(night, job);
     let (_, state) = night.engine.ledger().get(&job.id).expect("the job was submitted");
     let counts = state.counts();
     let stuck = view.waiting.keys().next().filter(|_| state.finished_at.is_none());
@@ -98,6 +119,7 @@ fn summary(night: &mut Night<NoRows>, job: &Job) -> Rehearsal {
     Rehearsal {
         cost: state.shown_cost(),
         finished_at: state.finished_at,
+        waits: None,
         stuck,
         ended: BTreeMap::from([
             (ItemStatus::Succeeded, counts.succeeded),
@@ -141,5 +163,49 @@ fn plain_item(item: Arc<Item>) -> Arc<Item> {
             Arc::new(Item { options: Some(options), ..(*item).clone() })
         }
         _ => item,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::with_keys;
+    use crate::job::{Class, JobId, JobOptions, Ladder, Source};
+    use crate::plan::testing::item;
+
+    /// A Monday night with DeepSeek's peak from 01:00 to 04:00 UTC.
+    fn play(deadline: &str) -> (Option<String>, Timestamp) {
+        let now: Timestamp = "2026-11-23T01:30:00Z".parse().unwrap();
+        let name = "deepseek/deepseek-flash";
+        let route = with_keys(&["deepseek"]).route(name, now).unwrap();
+        let ladder = Ladder(vec![vec![name.to_owned()]]);
+        let class = Class { ladder, deadline: Some(deadline.parse().unwrap()), ..Class::default() };
+        let job = Job {
+            id: JobId::new("job_rehearsal"),
+            name: None,
+            submitted_at: now,
+            n_items: 40,
+            classes: vec![class],
+            class_of: Vec::new(),
+            copies: Vec::new(),
+            options: JobOptions::default(),
+            source: Source::default(),
+            retry_of: None,
+        };
+        let items = (0..40).map(|index| Arc::new(item(index))).collect();
+        let rehearsal = rehearse(&job, items, &[route], &Assumptions::default(), now);
+        assert_eq!(rehearsal.ended[&ItemStatus::Succeeded], 40);
+        (rehearsal.waits, rehearsal.finished_at.unwrap())
+    }
+
+    #[test]
+    fn a_peak_is_waited_out_and_it_says_so() {
+        let at = |time: &str| format!("2026-11-23T{time}:00Z").parse::<Timestamp>().unwrap();
+        let (waits, finished) = play("2026-11-23T09:00:00Z");
+        assert_eq!(waits.as_deref(), Some("waits for deepseek off-peak, 2 h 30 m"));
+        assert!((at("04:00")..at("04:05")).contains(&finished), "{finished}");
+        let (waits, finished) = play("2026-11-23T03:00:00Z");
+        assert_eq!(waits, None);
+        assert!(finished < at("02:50"), "{finished}");
     }
 }

@@ -71,6 +71,7 @@ struct OptionFacts {
     accept_truncated: bool,
     keep_input: bool,
     allow_unpriced: bool,
+    give_up_above: Option<String>,
 }
 
 impl JobFacts {
@@ -111,6 +112,7 @@ impl OptionFacts {
             accept_truncated: options.accept_truncated,
             keep_input: options.keep_input,
             allow_unpriced: options.allow_unpriced,
+            give_up_above: options.give_up_above.map(|worth| worth.to_string()),
         }
     }
 }

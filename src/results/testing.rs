@@ -52,6 +52,7 @@ pub(crate) fn succeeded(job: &Job, item: ItemIndex) -> Ended {
     let mut ended = rejected(job, item, 1);
     ended.status = AttemptStatus::Succeeded;
     ended.error = None;
+    ended.spends_model = false;
     ended.escalation = None;
     ended.text = Some(format!("{{\"sentiment\":\"pos\",\"n\":{item}}}"));
     ended.next = Next::Settled(Box::new(settled(job, item, ItemStatus::Succeeded, ended.totals)));
@@ -96,6 +97,8 @@ pub(crate) fn rejected(job: &Job, item: ItemIndex, number: u16) -> Ended {
         input_estimate: 600,
         class: "reviews".into(),
         drawn: Amount::NOTHING,
+        has_check: true,
+        spends_model: true,
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use super::look::StateFilter;
 use super::value::{CheckArg, ErrorCodeParser, MomentArg, Setting, StepArg, Tag};
 use crate::attempt::ErrorCode;
-use crate::job::{Duplicates, When};
+use crate::job::{Duplicates, When, Worth};
 use crate::money::Usd;
 
 const SUBMIT_EXAMPLES: &str = "\
@@ -67,6 +67,9 @@ pub struct JobFlags {
     /// Never spend more on this job: $5, $0.002 or "5 USD"
     #[arg(long, value_name = "USD", help_heading = "When and for how much")]
     pub max_cost: Option<Usd>,
+    /// Give an item up where one more success would probably cost more: $0.05, or "unlimited"
+    #[arg(long, value_name = "USD", help_heading = "When and for how much")]
+    pub give_up_above: Option<Worth>,
     /// When to send
     #[arg(long, value_name = "WHEN", value_enum, help_heading = "When and for how much")]
     pub when: Option<When>,

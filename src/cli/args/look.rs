@@ -260,6 +260,20 @@ pub struct CatalogArgs {
     pub all: bool,
 }
 
+/// `overnight models`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct ModelsArgs {
+    /// Which of them.
+    #[command(flatten)]
+    pub listed: CatalogArgs,
+    /// What checks taught of the models, by class of jobs; of one class where one is named
+    #[arg(long, value_name = "CLASS", num_args = 0..=1, conflicts_with_all = ["pattern", "all", "reset_odds"])]
+    pub odds: Option<Option<String>>,
+    /// Forget what checks taught of the models, of one class or of all
+    #[arg(long, value_name = "CLASS", num_args = 0..=1, conflicts_with_all = ["pattern", "all"])]
+    pub reset_odds: Option<Option<String>>,
+}
+
 /// `overnight windows`.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct WindowsArgs {

@@ -21,8 +21,9 @@ pub mod value;
 pub use job::{DaemonArgs, JobFlags, PlanArgs, QueueFlags, RetryArgs, RunArgs, SubmitArgs};
 pub use look::{
     CatalogArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DemoArgs, ExportFormat, GcArgs, InitArgs,
-    ItemsArgs, JobArg, ManArgs, PricesArgs, PricesUpdateArgs, PricesVerb, ProvidersArgs, ProvidersVerb,
-    ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs, WatchArgs, WindowsArgs,
+    ItemsArgs, JobArg, ManArgs, ModelsArgs, PricesArgs, PricesUpdateArgs, PricesVerb, ProvidersArgs,
+    ProvidersVerb, ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs,
+    WatchArgs, WindowsArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -133,7 +134,7 @@ pub enum Verb {
     /// List providers and whether they can be used
     Providers(ProvidersArgs),
     /// List models with prices, context windows and features
-    Models(CatalogArgs),
+    Models(ModelsArgs),
     /// Show when prices change: which hours are cheap, and when the next ones open
     Windows(WindowsArgs),
     /// Show the prices in force and where they come from

@@ -59,6 +59,8 @@ const HOPELESS_AFTER: f64 = 30.0;
 const PROBE_EVERY: u64 = 500;
 /// Odds are made anew after so many results, or this time.
 const WAVE_RESULTS: u64 = 16;
+/// Where much is known, a wave is this part of it: a little more would change nothing.
+const WAVE_SHARE: u64 = 64;
 const WAVE_TIME: Duration = Duration::from_secs(1);
 
 /// The chance of one model to pass.
@@ -107,8 +109,9 @@ impl Odds {
 
     /// Whether it is time to estimate anew: a wave of results has come in, or some and a second has passed.
     pub fn are_stale(&self, tally: &Tally, age: Duration) -> bool {
-        let news = tally.results().saturating_sub(self.tally.results());
-        news >= WAVE_RESULTS || news > 0 && age >= WAVE_TIME
+        let known = self.tally.results();
+        let news = tally.results().saturating_sub(known);
+        news >= WAVE_RESULTS.max(known / WAVE_SHARE) || news > 0 && age >= WAVE_TIME
     }
 
     /// Every model's chance on an item that these have failed.

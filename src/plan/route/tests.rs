@@ -41,10 +41,13 @@ impl Case {
             when: self.when,
             urgent: self.urgent,
             wait_until: self.wait_until,
+            planned: false,
             allow_unpriced: self.allow_unpriced,
             capped: self.capped,
             known: NOTHING_KNOWN,
             door: &door,
+            taught: None,
+            stop: StopPrice::Unlimited,
         };
         let said = match choose(&shared(self.routes.clone()), &self.item, &given) {
             Choice::Send(route) => format!("send {}", route.name),
@@ -53,6 +56,8 @@ impl Case {
                 format!("wait {} {}", waiting.as_str(), until.utc().format("%d %H:%M"))
             }
             Choice::TooLong => "too long".to_owned(),
+            Choice::Spent => "spent".to_owned(),
+            Choice::NotWorthIt { route, index } => format!("not worth {index:.3} at {route}"),
             Choice::Never { why, can_be_mended } => {
                 format!("never{}: {why}", if can_be_mended { " yet" } else { "" })
             }
@@ -209,7 +214,7 @@ fn items_are_of_one_kind_where_every_route_says_the_same() {
     let kind = |change: fn(&mut Item)| {
         let mut item = item(1);
         change(&mut item);
-        Kind::of(&item, &routes)
+        Kind::of(&item, &routes, Spent::NONE)
     };
     assert_eq!(kind(|_| ()), kind(|item| item.input_tokens = 9_000));
     assert_ne!(kind(|_| ()), kind(|item| item.input_tokens = 9_901));

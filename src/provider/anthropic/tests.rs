@@ -37,6 +37,7 @@ fn a_message_is_read_whole() {
         response_model: Some("claude-x".to_owned()),
         request_id: Some("req_1".to_owned()),
         reported_cost: None,
+        service_tier: None,
         http_status: 200,
         body: Bytes::copy_from_slice(body.as_bytes()),
     };

@@ -35,6 +35,7 @@ fn a_response_is_read_whole() {
         response_model: Some("gemini-x".to_owned()),
         request_id: Some("r1".to_owned()),
         reported_cost: None,
+        service_tier: None,
         http_status: 200,
         body: Bytes::copy_from_slice(body.as_bytes()),
     };

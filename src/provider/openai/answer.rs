@@ -37,6 +37,7 @@ struct Parsed {
     finish: Finish,
     finish_reason: Option<String>,
     stated: usage::Stated,
+    service_tier: Option<String>,
     /// The body holds an error in place of an answer, or beside a broken-off one.
     failed: bool,
 }
@@ -67,6 +68,7 @@ fn outcome(response: &Response<'_>, parsed: Parsed, quirks: &Quirks, now: Timest
         response_model: parsed.model,
         request_id: response.request_id().map(str::to_owned).or(parsed.id),
         reported_cost,
+        service_tier: parsed.service_tier,
         http_status: response.status,
         body: response.body.clone(),
     })
@@ -98,6 +100,8 @@ fn is_error(raw: Option<&RawValue>) -> bool {
 struct Chat<'a> {
     #[serde(default, borrow)]
     id: Text<'a>,
+    #[serde(default, borrow)]
+    service_tier: Text<'a>,
     #[serde(default, borrow)]
     model: Text<'a>,
     #[serde(borrow)]
@@ -152,6 +156,7 @@ fn chat(body: &[u8]) -> Result<Parsed, String> {
         text,
         finish,
         finish_reason: choice.finish_reason.into_some(),
+        service_tier: chat.service_tier.into_some(),
         stated: chat.usage.map(|raw| usage::read(raw, false)).unwrap_or_default(),
         failed,
     })
@@ -176,6 +181,8 @@ fn said(message: Message<'_>) -> (String, Finish) {
 struct Responses<'a> {
     #[serde(default, borrow)]
     id: Text<'a>,
+    #[serde(default, borrow)]
+    service_tier: Text<'a>,
     #[serde(default, borrow)]
     model: Text<'a>,
     #[serde(default, borrow)]
@@ -239,6 +246,7 @@ fn responses(body: &[u8]) -> Result<Parsed, String> {
         text,
         finish,
         finish_reason: reason.into_some().or(reply.status.into_some()),
+        service_tier: reply.service_tier.into_some(),
         stated: reply.usage.map(|raw| usage::read(raw, false)).unwrap_or_default(),
         failed,
     })
@@ -323,6 +331,7 @@ fn embeddings(body: &[u8]) -> Result<Parsed, String> {
         text,
         finish: Finish::Complete,
         finish_reason: None,
+        service_tier: None,
         stated: reply.usage.map(|raw| usage::read(raw, true)).unwrap_or_default(),
         failed,
     })

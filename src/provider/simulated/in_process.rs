@@ -103,6 +103,7 @@ fn read(answer: Answer, number: u64, model: &str) -> attempt::Answer {
         response_model: Some(if own_name { model.to_owned() } else { answer.model.to_string() }),
         request_id: Some(format!("sim-{number:x}")),
         reported_cost: None,
+        service_tier: None,
         http_status: 200,
     }
 }

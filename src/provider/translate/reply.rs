@@ -60,6 +60,7 @@ impl Reply {
             response_model: self.model,
             request_id: response.request_id().map(str::to_owned).or(self.id),
             reported_cost: None,
+            service_tier: None,
             http_status: response.status,
             body: response.body.clone(),
         }

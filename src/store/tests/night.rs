@@ -13,6 +13,7 @@ use crate::ledger::{Amount, Day, JobLedger, Ledger, OpenAttempt, Phase};
 use crate::money::{Usage, Usd};
 use crate::record::{
     Checkpoint, Ended, ItemTotals, JobChange, Next, PartCommitted, Record, RouteFacts, Seq, Settled, Started,
+    Taught,
 };
 use crate::store::FinalStates;
 use crate::store::journal::end_of;
@@ -300,7 +301,9 @@ impl<R: Rig> Night<R> {
                 self.record(Record::Settled(Box::new(end)));
             }
         }
-        self.record(Record::Finished { job: job.id.clone(), at: self.now() });
+        let tally = self.ledger.get(&job.id).and_then(|(_, state)| state.tally.clone());
+        let taught = tally.map(|tally| Box::new(Taught { class: "reviews".into(), tally: *tally }));
+        self.record(Record::Finished { job: job.id.clone(), at: self.now(), taught });
         self.newly_finished.push(job.id.clone());
     }
 
@@ -439,6 +442,8 @@ fn ended(
         input_estimate: 100,
         class: "reviews".into(),
         drawn: Amount::NOTHING,
+        has_check: true,
+        spends_model: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use overnight::attempt::{AttemptStatus, CostBasis, ErrorCode};
-use overnight::job::{AttemptId, Item, ItemIndex, OnUnknown};
+use overnight::job::{AttemptId, Item, ItemIndex, OnUnknown, When};
 use overnight::ledger::JobLedger;
 use overnight::money::Usd;
 use overnight::provider::simulated::{Fault, Line};
@@ -12,7 +12,7 @@ use overnight::record::{Ended, Next};
 use super::free;
 use super::invariants::attempt;
 use super::rows::Part;
-use super::world::{Submission, World};
+use super::world::{self, Submission, World};
 
 /// One job: its money and the attempts of its items.
 pub(super) fn job(world: &World, submission: &Submission, state: &JobLedger, rows: &Part) {
@@ -25,6 +25,18 @@ pub(super) fn job(world: &World, submission: &Submission, state: &JobLedger, row
     }
     for (item, attempts) in by_item {
         limits_of_attempts(submission, &submission.items[item as usize], &attempts);
+    }
+}
+
+/// Nothing that may only be sent off-peak is started at the peak, whatever its deadline, unless the account
+/// gives it for nothing.
+pub(super) fn hours(world: &World, submission: &Submission) {
+    if submission.job.options.when != When::OffPeak || !world.peak {
+        return;
+    }
+    let of_job = world.night.rows.started.values().filter(|started| started.job == submission.job.id);
+    for started in of_job.filter(|started| started.drawing.is_none()) {
+        assert!(!world::is_peak(started.at), "{} was started at the peak, {}", started.attempt, started.at);
     }
 }
 

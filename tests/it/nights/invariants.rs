@@ -171,6 +171,7 @@ impl Witness {
             assert_eq!(world.night.rows.copies(id), once, "I2, I13: one row for each item");
             assert!(world.night.rows.finished.contains(id), "I13: the manifest is written");
             audit::job(world, submission, state, &rows);
+            audit::hours(world, submission);
         }
         // Where a month's budget is waited for, nobody looks after a disk that stays full.
         let days = if world.limits.is_some() { 100 } else { 30 };

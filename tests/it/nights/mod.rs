@@ -6,6 +6,7 @@
 
 mod audit;
 mod budgets;
+mod calm;
 mod chance;
 mod free;
 mod invariants;

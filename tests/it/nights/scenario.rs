@@ -5,7 +5,7 @@ use std::time::Duration;
 use overnight::catalog::Allowance;
 use overnight::check::Check;
 use overnight::clock::Timestamp;
-use overnight::job::{JobOptions, OnUnknown, When};
+use overnight::job::{JobOptions, OnUnknown, When, Worth};
 use overnight::ledger::Limits;
 use overnight::money::Usd;
 use overnight::provider::simulated::{Fault, FaultRates, Faults};
@@ -189,6 +189,9 @@ impl Order {
                 max_cost: chance.hit(0.4).then(|| Usd::from_pico(i128::from(chance.below(60_000_000_000)))),
                 on_unknown: if chance.hit(0.15) { OnUnknown::Hold } else { OnUnknown::Resend },
                 max_attempts: 1 + chance.below(6) as u8,
+                give_up_above: chance
+                    .hit(0.3)
+                    .then(|| Worth::UpTo(Usd::from_pico(i128::from(chance.below(2_000_000_000))))),
                 when: [When::Cheapest, When::Asap, When::OffPeak][chance.below(3) as usize],
                 ..JobOptions::default()
             },

@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) jobs: Vec<Submission>,
     pub(super) on_hold: bool,
     pub(super) rpm: Option<u64>,
+    /// Prices double from 22:10 to 01:00.
+    pub(super) peak: bool,
     /// The budgets of its config.
     pub(super) limits: Option<ledger::Limits>,
     /// What every account gives for nothing.
@@ -76,6 +78,7 @@ impl World {
             jobs,
             on_hold: false,
             rpm,
+            peak: scenario.peak,
             limits: None,
             allowance: scenario.allowance.clone(),
             begins,
@@ -122,6 +125,12 @@ impl World {
 fn price(step: usize, tenths: u64) -> Price {
     let of = |first: u64| (first << (2 * step)) / 10 * tenths;
     Price { input: of(100_000), output: of(400_000), ..Price::default() }
+}
+
+/// Whether prices are doubled then, where they ever are.
+pub(super) fn is_peak(at: Timestamp) -> bool {
+    let day = at.micros().rem_euclid(86_400_000_000) / 60_000_000;
+    !(60..22 * 60 + 10).contains(&day)
 }
 
 fn at_peak(price: Price) -> Price {

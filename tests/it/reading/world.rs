@@ -80,7 +80,7 @@ impl World {
 
     /// Says that a job is over, as the engine does when its rows are written.
     pub(crate) fn finish(&self, job: &Job) {
-        self.append(&[Record::Finished { job: job.id.clone(), at: at(60) }]);
+        self.append(&[Record::Finished { job: job.id.clone(), at: at(60), taught: None }]);
     }
 
     /// One attempt, and the end of its item.
@@ -151,6 +151,8 @@ impl World {
             input_estimate: 100,
             class: "reviews".into(),
             drawn: Amount::NOTHING,
+            has_check: true,
+            spends_model: false,
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }

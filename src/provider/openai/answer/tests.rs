@@ -33,6 +33,7 @@ fn a_chat_completion_is_read_whole() {
         response_model: Some("gpt-x-2026".to_owned()),
         request_id: Some("chatcmpl-1".to_owned()),
         reported_cost: None,
+        service_tier: Some("default".to_owned()),
         http_status: 200,
         body: Bytes::copy_from_slice(body.as_bytes()),
     };
