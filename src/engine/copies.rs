@@ -48,6 +48,8 @@ impl Copies {
             let begun = group.iter().position(|&item| states.get(item).phase() != Phase::Pending);
             if !group.is_empty() {
                 let sent = group.remove(begun.unwrap_or(0));
+                // Others that were begun too, while nobody waited, go their own way.
+                group.retain(|&item| states.get(item).phase() == Phase::Pending);
                 copies.wait_for(sent, group);
             }
         }
@@ -55,7 +57,6 @@ impl Copies {
     }
 
     fn wait_for(&mut self, sent: ItemIndex, group: Vec<ItemIndex>) {
-        // What was begun before it was known as a copy goes its own way.
         if !group.is_empty() {
             self.waiting.extend(&group);
             self.of.insert(sent, group);
