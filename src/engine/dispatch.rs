@@ -12,7 +12,7 @@ use super::budgets::{Short, item_cap};
 use super::flight::{Flight, Stage};
 use super::odds::{Taught, too_dear};
 use super::queue::Parked;
-use super::schedule::{Standing, window_words};
+use super::schedule::{Ordered, Standing, window_words};
 use super::{Call, Effect, Engine};
 use crate::attempt::{ErrorCode, ItemStatus};
 use crate::catalog::Route;
@@ -23,7 +23,7 @@ use crate::ledger::{Full, JobLedger, Scope, Tags};
 use crate::money::Usd;
 use crate::plan::limit::larger;
 use crate::plan::price;
-use crate::plan::route::{Choice, Circumstances, Door, FLEX, Kind, choose};
+use crate::plan::route::{Choice, Circumstances, Kind, Orders, choose};
 use crate::plan::tally::Spent;
 use crate::record::{Record, Started};
 use crate::view::Waiting;
@@ -324,8 +324,10 @@ impl Engine {
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
         let order = self.order_for(job, item, step, routes);
         let urgent = urgent || order.is_some_and(|order| order.guard);
-        let pays_more =
-            order.is_some_and(|order| self.schedule.pays_for_realtime(&job.id, item.index, order.guard));
+        let plan = order.map(|order| Ordered {
+            order,
+            pays_more: self.schedule.pays_for_realtime(&job.id, item.index, order.guard),
+        });
         let given = Circumstances {
             taught: taught.of(spent, !last),
             stop: self.stop_at_first(job, state, item),
@@ -333,12 +335,12 @@ impl Engine {
             when: job.options.when,
             urgent,
             wait_until,
-            planned: order.is_some(),
+            plan: plan.as_ref().map(|plan| plan as &dyn Orders),
             allow_unpriced: job.options.allow_unpriced,
             capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
             known: self.known(&job.id),
             cover: &|route, item| self.cover(route, item, &self.known(&job.id)),
-            door: &|route| self.door(order, pays_more, route),
+            door: &|route| self.lanes.door(route, self.now),
         };
         match choose(routes, item, &given) {
             Choice::Send(route) => {
@@ -399,24 +401,6 @@ impl Engine {
     fn order_for(&self, job: &Job, item: &Item, step: u8, routes: &[Arc<Route>]) -> Option<&Standing> {
         let order = self.schedule.order(&job.id, (item.class, step))?;
         order.is_for(&self.takes(job, item, routes)).then_some(order)
-    }
-
-    /// What a route says to an item: trouble comes before plans.
-    fn door(&self, order: Option<&Standing>, pays_more: bool, route: &Route) -> Door {
-        let planned = || match order {
-            Some(_) if pays_more && &*route.lane != FLEX => Door::Open,
-            Some(_) if pays_more => Door::Closed(Waiting::RateLimit, None),
-            Some(order) => order.door(route),
-            None => Door::Open,
-        };
-        match self.lanes.door(route, self.now) {
-            Door::Open => planned(),
-            busy @ Door::Closed(Waiting::RateLimit, _) => match planned() {
-                Door::Open => busy,
-                closed => closed,
-            },
-            shut => shut,
-        }
     }
 
     /// What is sent for an item: itself, unless its answer was cut off on this step and the route allows

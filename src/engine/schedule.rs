@@ -22,7 +22,7 @@ use crate::catalog::Route;
 use crate::catalog::pricing::FLAT;
 use crate::clock::Timestamp;
 use crate::job::{ItemIndex, Job, JobId, When};
-use crate::plan::route::{Door, FLEX};
+use crate::plan::route::{Door, FLEX, Orders};
 use crate::plan::schedule::replan::{AT_MOST_EVERY, AfterRefusal, after_refusals, is_due};
 use crate::plan::schedule::{Order, Plan, Problem, Rules, Why, plan};
 use crate::view::Waiting;
@@ -59,7 +59,9 @@ pub(super) struct Standing {
     takes: Vec<bool>,
     /// Attempts that may still be sent in this slot.
     left: Vec<(Arc<str>, u64)>,
-    /// Whether there was anything to plan.
+    /// The routes it sends to or waits for; `None` where it waits for any.
+    named: Option<Vec<Arc<str>>>,
+    /// Whether there was nothing to plan.
     is_empty: bool,
     waiting: Waiting,
     until: Timestamp,
@@ -68,9 +70,32 @@ pub(super) struct Standing {
     pub guard: bool,
 }
 
+/// What an order says to one item.
+pub(super) struct Ordered<'a> {
+    /// The order for its queue.
+    pub order: &'a Standing,
+    /// The item was refused on the flex lane so often that it pays for realtime.
+    pub pays_more: bool,
+}
+
+impl Orders for Ordered<'_> {
+    fn names(&self, route: &Route) -> bool {
+        let Standing { named, .. } = self.order;
+        self.pays_more || named.as_ref().is_none_or(|named| named.contains(&route.name))
+    }
+
+    fn door(&self, route: &Route) -> Door {
+        match self.pays_more {
+            true if &*route.lane != FLEX => Door::Open,
+            true => Door::Closed(Waiting::RateLimit, None),
+            false => self.order.door(route),
+        }
+    }
+}
+
 impl Standing {
     /// What a route that would start something now says to an item.
-    pub(super) fn door(&self, route: &Route) -> Door {
+    fn door(&self, route: &Route) -> Door {
         let left = self.left.iter().find(|(name, _)| *name == route.name);
         match left {
             Some(&(_, left)) if left > 0 => Door::Open,
@@ -278,7 +303,14 @@ fn varies(route: &Route) -> bool {
 
 fn standing(posed: &Posed, order: &Order, pending: u64, now: Timestamp, replan_at: Timestamp) -> Standing {
     let route = |way: usize| &posed.routes[posed.ways[way]];
-    let left = order.send.iter().map(|send| (route(send.way).name.clone(), send.at_most)).collect();
+    let left: Vec<_> = order.send.iter().map(|send| (route(send.way).name.clone(), send.at_most)).collect();
+    let awaited = match order.hold.map(|hold| hold.why) {
+        Some(Why::CheaperHour { way }) => Some(Some(route(way).name.clone())),
+        Some(Why::Closed | Why::Room) => None,
+        None => Some(None),
+    };
+    let named = awaited.map(|awaited| left.iter().map(|(name, _)| name.clone()).chain(awaited).collect());
+    let named = named.filter(|named: &Vec<Arc<str>>| !named.is_empty());
     let (waiting, until, words) = match order.hold {
         Some(hold) => match hold.why {
             Why::CheaperHour { way } => (Waiting::Window, hold.until, cheaper(route(way), now, hold.until)),
@@ -290,6 +322,7 @@ fn standing(posed: &Posed, order: &Order, pending: u64, now: Timestamp, replan_a
     Standing {
         takes: posed.takes.clone(),
         left,
+        named,
         is_empty: pending == 0 && order.send.is_empty(),
         waiting,
         until,

@@ -59,7 +59,17 @@ pub enum Cover {
     UsedUp(Option<Timestamp>),
 }
 
+/// What a plan orders for items of one kind on one step.
+pub trait Orders {
+    /// Whether it sends to this route, or waits for it.
+    fn names(&self, route: &Route) -> bool;
+
+    /// What it says to an item that would go there now.
+    fn door(&self, route: &Route) -> Door;
+}
+
 /// What the caller knows beyond route and item.
+#[derive(Clone, Copy)]
 pub struct Circumstances<'a> {
     /// Now.
     pub now: Timestamp,
@@ -69,9 +79,9 @@ pub struct Circumstances<'a> {
     pub urgent: bool,
     /// Until when a cheaper hour is worth waiting for.
     pub wait_until: Timestamp,
-    /// Whether the doors keep to a plan, which knows what is worth waiting for: then `when`, `urgent` and
+    /// The plan that holds for the item, which knows what is worth waiting for: then `when`, `urgent` and
     /// `wait_until` decide nothing.
-    pub planned: bool,
+    pub plan: Option<&'a dyn Orders>,
     /// Whether unknown prices are allowed.
     pub allow_unpriced: bool,
     /// Whether a budget applies, so that unknown prices are not eligible.
@@ -209,6 +219,12 @@ pub fn choose(routes: &[Arc<Route>], item: &Item, given: &Circumstances<'_>) -> 
         return Choice::NotWorthIt { route: route.name.clone(), index: fitting[0].index() };
     }
     fitting.retain(is_worth_it);
+    if let Some(plan) = given.plan
+        && !fitting.iter().any(|candidate| !candidate.is_used_up && plan.names(candidate.route))
+    {
+        // It was made for items that other routes take: what is left to this one goes by the plain rules.
+        return choose(routes, item, &Circumstances { plan: None, ..*given });
+    }
     first_open(&fitting, given)
 }
 
@@ -241,7 +257,7 @@ fn first_open(candidates: &[Candidate<'_>], given: &Circumstances<'_>) -> Choice
     let mut first_wait = None;
     for candidate in candidates {
         let door = match candidate.opens {
-            None => (given.door)(candidate.route),
+            None => door(candidate.route, given),
             Some(until) => Door::Closed(Waiting::Window, until),
         };
         match door {
@@ -259,6 +275,19 @@ fn first_open(candidates: &[Candidate<'_>], given: &Circumstances<'_>) -> Choice
     Choice::Wait(waiting, until)
 }
 
+/// What a route says to an item: trouble comes before plans, and plans before a crowd.
+fn door(route: &Route, given: &Circumstances<'_>) -> Door {
+    let now = (given.door)(route);
+    match (given.plan, &now) {
+        (Some(plan), Door::Open) => plan.door(route),
+        (Some(plan), Door::Closed(Waiting::RateLimit, _)) => match plan.door(route) {
+            Door::Open => now,
+            closed => closed,
+        },
+        _ => now,
+    }
+}
+
 /// Whether an item waits for a closed route although a dearer one may be open. A busy route frees itself
 /// soon, unless the provider named a long time; a cheaper hour is waited for while the deadline allows.
 fn is_patient(waiting: Waiting, until: Option<Timestamp>, given: &Circumstances<'_>) -> bool {
@@ -271,7 +300,7 @@ fn is_patient(waiting: Waiting, until: Option<Timestamp>, given: &Circumstances<
         Some(until) => until <= latest,
         None => waiting == Waiting::RateLimit,
     };
-    in_time && given.when != When::Asap && !given.urgent && !given.planned
+    in_time && given.when != When::Asap && !given.urgent && given.plan.is_none()
 }
 
 /// A route that would take the item.
@@ -404,7 +433,7 @@ fn closed_until(route: &Route, item: &Item, given: &Circumstances<'_>) -> Option
         return Some(route.hours.next_change(now));
     }
     let table = route.prices.as_ref().filter(|table| !table.windows.is_empty())?;
-    if given.planned || given.when == When::Asap || table.at(now).1 == table.cheapest() {
+    if given.plan.is_some() || given.when == When::Asap || table.at(now).1 == table.cheapest() {
         return None;
     }
     match given.when {

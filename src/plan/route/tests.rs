@@ -41,7 +41,7 @@ impl Case {
             when: self.when,
             urgent: self.urgent,
             wait_until: self.wait_until,
-            planned: false,
+            plan: None,
             allow_unpriced: self.allow_unpriced,
             capped: self.capped,
             known: NOTHING_KNOWN,
