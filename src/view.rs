@@ -38,6 +38,8 @@ pub enum Waiting {
     Paused,
     /// A provider batch.
     UpstreamBatch,
+    /// The answer of another item that asks the same.
+    Duplicate,
     /// Nothing that may take them is usable: see the reason.
     NoRoute,
     /// No process owns the store.
@@ -56,6 +58,7 @@ impl Waiting {
             Waiting::Budget => "budget",
             Waiting::Paused => "paused",
             Waiting::UpstreamBatch => "upstream_batch",
+            Waiting::Duplicate => "duplicate",
             Waiting::NoRoute => "no_route",
             Waiting::NoDaemon => "no_daemon",
         }

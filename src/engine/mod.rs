@@ -445,7 +445,7 @@ impl Engine {
         let queues = self.queues.values().flat_map(|queue| queue.steps.values());
         let parked = queues.flat_map(|step| {
             let parked = step.parked.as_ref().and_then(|parked| parked.until);
-            [parked, step.next_due()].into_iter().flatten()
+            [parked, step.next_due(self.now)].into_iter().flatten()
         });
         let waits = |id: &JobId| self.ledger.get(id).is_some_and(|(_, state)| state.counts().held > 0);
         let deadlines = self.queues.iter().filter(|(id, queue)| !queue.is_idle() || waits(id));

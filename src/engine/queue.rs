@@ -327,9 +327,14 @@ impl StepQueue {
         self.later.iter().filter(|Reverse((due, _))| *due > now).count() as u32
     }
 
-    /// When the first pause ends.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.later.peek().map(|Reverse((due, _))| *due)
+    /// When the next pause ends. One that is over already waits for place on the page.
+    pub(super) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.later.peek() {
+            Some(Reverse((due, _))) if *due <= now => {
+                self.later.iter().map(|Reverse((due, _))| *due).filter(|due| *due > now).min()
+            }
+            first => first.map(|Reverse((due, _))| *due),
+        }
     }
 
     /// What its items wait for: those that are loaded, or those that were set aside.
@@ -344,7 +349,7 @@ impl StepQueue {
 
     /// What waits out a pause is due at once.
     pub(super) fn end_pauses(&mut self, now: Timestamp) {
-        if self.next_due().is_some_and(|due| due > now) {
+        if self.next_due(now).is_some() {
             let later = std::mem::take(&mut self.later);
             self.later =
                 later.into_iter().map(|Reverse((due, item))| Reverse((due.min(now), item))).collect();

@@ -42,25 +42,21 @@ fn words(parked: &Parked, now: Timestamp) -> Option<String> {
 
 fn explain(view: &mut JobView, queue: &mut JobQueue, now: Timestamp) {
     let mut most = 0;
-    // Copies wait for what the item waits for whose answer they get, on whatever step that is.
-    let mut copies = queue.copies.waiting();
-    for step in queue.steps.values() {
+    // Copies are counted on the steps they would be sent on: first where nothing else waits.
+    let mut copies = queue.copies.waiting().min(view.counts.pending);
+    if copies > 0 {
+        view.waiting.insert(Waiting::Duplicate, copies);
+    }
+    let (parked, others): (Vec<_>, Vec<_>) = queue.steps.values().partition(|step| step.parked.is_some());
+    for step in others.into_iter().chain(parked) {
         let backing_off = step.backing_off(now).min(step.pending);
-        let rest = step.pending - backing_off;
         if backing_off > 0 {
             *view.waiting.entry(Waiting::Backoff).or_default() += backing_off;
         }
-        if rest == 0 {
-            continue;
-        }
-        let rest = match step.parked {
-            Some(_) => rest,
-            None => {
-                let skipped = copies.min(rest);
-                copies -= skipped;
-                rest - skipped
-            }
-        };
+        let rest = step.pending - backing_off;
+        let skipped = copies.min(rest);
+        copies -= skipped;
+        let rest = rest - skipped;
         if rest == 0 {
             continue;
         }

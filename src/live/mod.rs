@@ -463,8 +463,12 @@ fn blocked(view: &JobView) -> Option<Waiting> {
     let counts = view.counts;
     let explained = view.waiting.values().sum::<u32>() == counts.pending;
     let left = counts.pending + counts.held > 0 && counts.running == 0;
-    if !(left && explained && view.waiting.keys().all(of_a_person)) {
+    // A copy waits as the item does whose answer it gets.
+    let reasons: Vec<Waiting> =
+        view.waiting.keys().copied().filter(|waiting| *waiting != Waiting::Duplicate).collect();
+    let only_copies = reasons.is_empty() && counts.pending > 0 && counts.held == 0;
+    if !left || !explained || only_copies || !reasons.iter().all(of_a_person) {
         return None;
     }
-    view.waiting.keys().next().copied().or(Some(Waiting::Paused))
+    Some(reasons.first().copied().unwrap_or(Waiting::Paused))
 }

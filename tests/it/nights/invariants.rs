@@ -141,7 +141,10 @@ impl Witness {
             if state.finished_at.is_some() || state.cancelled || !state.open.is_empty() {
                 continue;
             }
-            let only_budget = view.waiting.keys().eq([&Waiting::Budget]);
+            // Copies wait as the item does whose answer they get.
+            let copies = view.waiting.get(&Waiting::Duplicate).copied().unwrap_or_default();
+            let waiting = view.waiting.keys().filter(|waiting| **waiting != Waiting::Duplicate);
+            let only_budget = waiting.eq([&Waiting::Budget]);
             if only_budget && self.purse.help(world, view.waiting_until) {
                 continue;
             } else if only_budget {
@@ -149,7 +152,7 @@ impl Witness {
                 assert!(self.blocked < 50, "I19: the cap was taken away and still stops the job");
                 let change = Event::Command(view.job_id.clone(), JobChange::MaxCost(None));
                 world.night.event(change).expect("no cut is planned");
-            } else if view.counts.held > 0 && view.counts.pending == 0 {
+            } else if view.counts.held > 0 && view.counts.pending == copies {
                 self.resumes += 1;
                 assert!(self.resumes < 150, "I19: held items come back for ever");
                 let change = Event::Command(view.job_id.clone(), JobChange::Resumed);
