@@ -140,8 +140,8 @@ impl Purse {
             return;
         }
         let views = world.night.engine.views(world.night.now());
-        let stuck = views.iter().find(|view| view.waiting.contains_key(&Waiting::Budget));
-        if let Some(until) = stuck.and_then(|view| view.waiting_until) {
+        let stuck = views.iter().filter(|view| view.waiting.contains_key(&Waiting::Budget));
+        if let Some(until) = stuck.filter_map(|view| view.waiting_until).min() {
             self.help(world, Some(until));
         }
     }
