@@ -83,6 +83,11 @@ pub enum Request {
         /// Which.
         job: JobId,
     },
+    /// Several jobs; those that are not there are left out.
+    ViewsOf {
+        /// Which.
+        jobs: Vec<JobId>,
+    },
     /// Change a job; answered when the change is durable.
     Change {
         /// Which.
@@ -118,13 +123,18 @@ impl Request {
             | Request::Change { job, .. }
             | Request::Adopt { job }
             | Request::Flush { job } => Some(job),
-            Request::Views | Request::Budgets | Request::Allowances | Request::Reload | Request::Stop => None,
+            Request::Views
+            | Request::ViewsOf { .. }
+            | Request::Budgets
+            | Request::Allowances
+            | Request::Reload
+            | Request::Stop => None,
         }
     }
 
     /// Whether asking again and again changes nothing.
     pub fn is_view(&self) -> bool {
-        matches!(self, Request::Views | Request::View { .. })
+        matches!(self, Request::Views | Request::View { .. } | Request::ViewsOf { .. })
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::ApiError;
 use super::tokens::InForce;
+use super::{batches, files};
 use crate::config::Config;
 use crate::control::{Asked, RefusedCode, Request, Response};
 use crate::job::JobId;
@@ -36,6 +37,8 @@ struct Shared {
 /// What is there while the store is open.
 struct Opened {
     driver: mpsc::Sender<Asked>,
+    files: files::Shelf,
+    batches: batches::Shelf,
 }
 
 impl App {
@@ -46,7 +49,9 @@ impl App {
 
     /// The store is open, and whoever works on it answers there. Only the first call counts.
     pub(super) fn open(&self, driver: mpsc::Sender<Asked>) -> io::Result<()> {
-        let _ = self.0.opened.set(Opened { driver });
+        let state = self.state_dir();
+        let (files, batches) = (files::Shelf::open(state)?, batches::Shelf::open(state)?);
+        let _ = self.0.opened.set(Opened { driver, files, batches });
         Ok(())
     }
 
@@ -88,6 +93,25 @@ impl App {
         let (reply, answer) = oneshot::channel();
         driver.blocking_send(Asked { request, reply }).map_err(|_| stopping())?;
         answered(answer.blocking_recv().map_err(|_| stopping())?)
+    }
+
+    /// Does what blocks, where that holds up nobody.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&App) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = self.clone();
+        tokio::task::spawn_blocking(move || work(&app)).await.map_err(ApiError::internal)?
+    }
+
+    /// Every file.
+    pub(super) fn files(&self) -> Result<&files::Shelf, ApiError> {
+        Ok(&self.opened()?.files)
+    }
+
+    /// Every batch.
+    pub(super) fn batches(&self) -> Result<&batches::Shelf, ApiError> {
+        Ok(&self.opened()?.batches)
     }
 
     /// Every job there is.

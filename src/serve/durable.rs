@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A folder that only its owner opens; that it is there already is fine.
 pub(super) fn create_dir(path: &Path) -> io::Result<()> {
@@ -29,6 +30,12 @@ pub(super) fn write_json(path: &Path, document: &impl Serialize) -> io::Result<(
     file.write_all(&json)?;
     file.sync_all()?;
     put(&aside, path)
+}
+
+/// Reads a document; an error names it.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
+    let read = fs::read(path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+    read.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// Gives a file that is written and synced its place, durably.

@@ -14,6 +14,11 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::store::StoreError;
+
+/// After a full disk it is worth trying again in so long.
+const DISK_PAUSE: Duration = Duration::from_secs(30);
+
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
@@ -63,6 +68,17 @@ impl ApiError {
             .code("internal")
     }
 
+    /// The disk did not do what was asked of it.
+    pub fn storage(error: &std::io::Error) -> ApiError {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded => {
+                ApiError::unavailable("the disk is full", DISK_PAUSE).code("disk_full")
+            }
+            _ => ApiError::internal(error),
+        }
+    }
+
     /// With a word that programs compare.
     pub fn code(mut self, code: impl Into<String>) -> ApiError {
         self.code = Some(code.into());
@@ -94,6 +110,15 @@ impl ApiError {
             429 => "rate_limit_error",
             400..500 => "invalid_request_error",
             _ => "server_error",
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> ApiError {
+        match error {
+            StoreError::DiskFull(_) => ApiError::unavailable(error.to_string(), DISK_PAUSE).code("disk_full"),
+            _ => ApiError::internal(error),
         }
     }
 }

@@ -37,20 +37,26 @@ use axum::Router;
 use axum::http::{StatusCode, Uri};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::control::Asked;
 
 mod accept;
 mod app;
+mod batches;
 mod durable;
 pub mod error;
+mod expiry;
 mod extract;
+mod files;
 mod guard;
 mod health;
 mod id;
+mod intake;
 mod models;
 mod page;
 mod patience;
+mod stream;
 pub mod tokens;
 
 pub use app::App;
@@ -102,7 +108,8 @@ impl Server {
     /// From now on `driver` answers for the store, which this process owns.
     pub fn open(&self, driver: mpsc::Sender<Asked>) -> io::Result<()> {
         let _inside = self.runtime.enter();
-        self.app.open(driver)
+        self.app.open(driver)?;
+        batches::start(&self.app).map_err(|error| io::Error::other(error.message().to_owned()))
     }
 }
 
@@ -118,8 +125,17 @@ impl Drop for Server {
 
 /// Every route there is.
 fn routes(app: App) -> Router {
-    let routes = Router::new().merge(health::routes()).merge(models::routes());
+    let routes = Router::new()
+        .merge(health::routes())
+        .merge(models::routes())
+        .merge(files::routes())
+        .merge(batches::routes());
     routes.fallback(nothing_there).method_not_allowed_fallback(not_like_this).with_state(app)
+}
+
+/// A moment as OpenAI writes it.
+fn seconds(at: Timestamp) -> i64 {
+    at.micros().div_euclid(1_000_000)
 }
 
 async fn nothing_there(uri: Uri) -> ApiError {

@@ -13,21 +13,21 @@ use super::error::ApiError;
 
 /// Which page is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Paging {
+pub(super) struct Paging {
     /// The last thing of the page before.
-    pub after: Option<String>,
+    pub(super) after: Option<String>,
     /// How many.
-    pub limit: Option<usize>,
+    pub(super) limit: Option<usize>,
     /// `asc`, or `desc` (newest first), which is usual.
-    pub order: Option<String>,
+    pub(super) order: Option<String>,
 }
 
 /// A page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Page<T> {
+pub(super) struct Page<T> {
     object: &'static str,
     /// What is on it.
-    pub data: Vec<T>,
+    pub(super) data: Vec<T>,
     first_id: Option<String>,
     last_id: Option<String>,
     has_more: bool,
@@ -35,7 +35,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The same page with each thing made into another.
-    pub fn map<U>(self, each: impl FnMut(T) -> U) -> Page<U> {
+    pub(super) fn map<U>(self, each: impl FnMut(T) -> U) -> Page<U> {
         let Page { object, data, first_id, last_id, has_more } = self;
         Page { object, data: data.into_iter().map(each).collect(), first_id, last_id, has_more }
     }
@@ -43,7 +43,7 @@ impl<T> Page<T> {
 
 impl Paging {
     /// Cuts a page out of what is kept by name. `usual` and `most` bound its length.
-    pub fn cut<T: Clone>(
+    pub(super) fn cut<T: Clone>(
         &self,
         all: &BTreeMap<String, T>,
         (usual, most): (usize, usize),

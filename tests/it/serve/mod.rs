@@ -9,6 +9,10 @@ use overnight::simulate::{self, Handle};
 use crate::support::Overnight;
 use crate::support::running::Running;
 
+/// From a file to answers.
+pub(crate) mod batches;
+/// Uploads and downloads.
+pub(crate) mod files;
 /// Hosts, sites, tokens, sizes and slowness: who is let in.
 mod guard;
 /// Requests, byte for byte where it matters.
