@@ -18,6 +18,9 @@ mod guard;
 /// Requests, byte for byte where it matters.
 pub(crate) mod http;
 
+/// The SDKs of others.
+mod sdk;
+
 use http::{Answer, Api};
 
 /// A daemon that serves, and the provider it asks.
