@@ -34,6 +34,7 @@
 //! P  plan       which route, whether now: price, quota, health, odds
 //! P  engine     the rules: events in, effects out
 //! P  view       what a person is shown of a job
+//! P  tenant     tokens, whom they stand for, what each may see
 //! P  escape     other people's text, made safe to print
 //! S  store      prompts and journal as files, sled as their index; an in-memory twin
 //! S  provider   adapters by wire family, HTTP; P: the simulated provider
@@ -43,6 +44,7 @@
 //! S  simulate   the simulated provider over HTTP
 //! S  config     overnight.toml → settings       S  control    the local socket
 //! S  webhook    alerts, signed
+//! S  serve      the HTTP API of the daemon
 //! S  cli        one file a verb
 //! ```
 //!
@@ -77,7 +79,9 @@ pub mod record;
 pub mod rehearse;
 pub mod report;
 pub mod results;
+pub mod serve;
 pub mod simulate;
 pub mod store;
+pub mod tenant;
 pub mod view;
 pub mod webhook;

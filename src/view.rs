@@ -122,6 +122,12 @@ pub struct JobView {
     pub routes: Vec<RouteView>,
     /// The job whose failed items these are.
     pub retry_of: Option<JobId>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Of the tokens in, those read from a cache.
+    pub cached_input_tokens: u64,
+    /// Of the tokens out, those of hidden reasoning.
+    pub reasoning_tokens: u64,
 }
 
 /// What one route did for one job.
@@ -195,6 +201,9 @@ impl JobView {
             failures: words(&state.failures),
             routes: routes.collect(),
             retry_of: job.retry_of.clone(),
+            tags: job.options.tags.clone(),
+            cached_input_tokens: state.usage.cache_read,
+            reasoning_tokens: state.usage.reasoning,
         }
     }
 }

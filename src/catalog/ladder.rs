@@ -284,7 +284,7 @@ fn retirement(model: &Model, now: Timestamp) -> Option<String> {
 }
 
 /// `*` is any run of characters, `?` any one; linear, with one step back to the last star.
-pub(super) fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

@@ -1,4 +1,7 @@
-//! `overnight daemon`: owns the store and works on whatever is queued, until told to stop.
+//! `overnight daemon`: owns the store, works on whatever is queued and serves the HTTP API, until told
+//! to stop.
+
+use std::net::SocketAddr;
 
 use chrono::Local;
 
@@ -8,9 +11,10 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::notice;
 use super::session::Session;
-use super::work::{Worked, work};
+use super::work::{Worked, work_for};
 use crate::clock;
 use crate::live::{Ended, Show, Until};
+use crate::serve::Server;
 use crate::view::Waiting;
 
 /// Works until a signal, a time, or until nothing is left to do.
@@ -25,13 +29,19 @@ pub fn run(args: &DaemonArgs, context: &Context) -> Result<Exit, CliError> {
         )
         .hint(format!("stop it (kill {pid}), or use another store with --state-dir")));
     }
+    let server = serve(args.listen, context)?;
     let session = Session::open(context)?;
     let unfinished = session.ledger.jobs().filter(|(_, state)| state.finished_at.is_none()).count();
     tracing::info!(state = %context.state_dir()?.display(), pid = std::process::id(), unfinished, "started");
     let until = if args.drain { Until::Idle } else { Until::Stopped };
     let end = args.until.map(|moment| moment.resolve(clock::now(), &Local));
     let mut told = false;
-    let worked = work(session, context, until, end, |shown, stopping| {
+    let open = |driver| {
+        server.open(driver)?;
+        tracing::info!("listening on http://{}", server.address());
+        Ok(())
+    };
+    let worked = work_for(session, context, until, end, open, |shown, stopping| {
         if stopping && !told {
             told = true;
             tracing::info!("stopping: answers on their way are still taken; a second signal stops at once");
@@ -50,6 +60,19 @@ pub fn run(args: &DaemonArgs, context: &Context) -> Result<Exit, CliError> {
             Ok(Exit::Done)
         }
     }
+}
+
+/// Listens before the store is opened, which may take a moment; whoever comes until then is told so.
+fn serve(listen: Option<SocketAddr>, context: &Context) -> Result<Server, CliError> {
+    let config = context.config()?;
+    let listen = listen.unwrap_or(config.daemon.listen);
+    if let Some(obstacle) = config.daemon.obstacle(listen) {
+        return Err(CliError::usage(format!("--listen {listen}: {obstacle}")));
+    }
+    Server::start(config.clone(), listen).map_err(|error| {
+        CliError::new("listen", Exit::Usage, format!("cannot listen on {listen}: {error}"))
+            .hint("choose another address with --listen, or [daemon] listen in the config")
+    })
 }
 
 fn log(shown: &Show<'_>) {

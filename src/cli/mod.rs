@@ -60,6 +60,7 @@ pub mod status;
 pub mod style;
 pub mod submit;
 pub mod term;
+pub mod token;
 pub mod wait;
 pub mod watch;
 pub mod windows;
@@ -143,6 +144,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Demo(args) => demo::run(args, &context),
         Verb::Doctor => doctor::run(&context),
         Verb::Daemon(args) => daemon::run(args, &context),
+        Verb::Token(args) => token::run(args, &context),
         Verb::Simulate(args) => crate::simulate::run(args).map(|()| Exit::Done).map_err(not_listening),
         Verb::Status(StatusArgs { job, watch: true }) => {
             watch::run(&WatchArgs { job: job.clone() }, &context, owner(&context)?)

@@ -71,7 +71,7 @@ pub fn queue(
     let known = hold.known(&id)?;
     let already = known.is_some();
     if !already {
-        staged.writer.finish_as(&job)?;
+        staged.finish(&job)?;
         accept(Arc::new(job.clone()), hold)?;
     }
     let view = known.unwrap_or_else(|| JobView::of(&job, &JobLedger::default()));
@@ -123,7 +123,7 @@ fn open(name: &str) -> Result<Source, CliError> {
 }
 
 /// Prompts on their way into a staging folder.
-struct Staged {
+pub(crate) struct Staged {
     writer: PromptWriter,
     n_items: u32,
     classes: Vec<u16>,
@@ -134,14 +134,24 @@ impl Staged {
     fn begin(state: &Path, hold: &Hold) -> Result<Staged, CliError> {
         let own = format!("{} {:?}", std::process::id(), clock::now());
         let name = job_id(&Sha256::digest(own).into());
-        let writer = match hold {
+        Ok(Staged::new(match hold {
             Hold::Ours(session) => session.store.stage(&name)?,
             Hold::Theirs(_) => FileStore::stage_beside(state, &name)?,
-        };
-        Ok(Staged { writer, n_items: 0, classes: Vec::new(), mixes_classes: false })
+        }))
     }
 
-    fn push(&mut self, item: &Item) -> Result<(), StoreError> {
+    /// None yet.
+    pub(crate) fn new(writer: PromptWriter) -> Staged {
+        Staged { writer, n_items: 0, classes: Vec::new(), mixes_classes: false }
+    }
+
+    /// How many so far.
+    pub(crate) fn n_items(&self) -> u32 {
+        self.n_items
+    }
+
+    /// The next one.
+    pub(crate) fn push(&mut self, item: &Item) -> Result<(), StoreError> {
         self.writer.push(item)?;
         self.n_items += 1;
         // Two bytes an item, and only from the first one on that is not of class 0.
@@ -155,8 +165,14 @@ impl Staged {
         Ok(())
     }
 
-    fn class_of(&mut self) -> Vec<u16> {
+    /// The class of every item, where they are of different ones.
+    pub(crate) fn class_of(&mut self) -> Vec<u16> {
         std::mem::take(&mut self.classes)
+    }
+
+    /// All of them, durably, ready to be accepted as this job.
+    pub(crate) fn finish(self, job: &Job) -> Result<(), StoreError> {
+        self.writer.finish_as(job)
     }
 }
 
@@ -201,7 +217,11 @@ pub(super) fn accept(job: Arc<Job>, hold: &mut Hold) -> Result<(), CliError> {
 }
 
 /// What a cap means for lines that do not limit their answers: each reserves the longest there may be.
-fn unlimited_answers(job: &Job, summary: &Summary, catalog: &Catalog) -> Result<Option<String>, CliError> {
+pub(crate) fn unlimited_answers(
+    job: &Job,
+    summary: &Summary,
+    catalog: &Catalog,
+) -> Result<Option<String>, CliError> {
     if job.options.max_cost.is_none() || job.options.allow_unpriced || summary.n_unlimited == 0 {
         return Ok(None);
     }

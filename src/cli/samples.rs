@@ -47,6 +47,9 @@ pub(crate) fn running() -> JobView {
         failures: BTreeMap::from([("schema_mismatch".into(), 9), ("content_filter".into(), 3)]),
         routes: vec![cheap_route(), strong_route()],
         retry_of: None,
+        tags: BTreeMap::new(),
+        cached_input_tokens: 0,
+        reasoning_tokens: 0,
     }
 }
 

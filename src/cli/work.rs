@@ -47,6 +47,18 @@ pub fn work(
     context: &Context,
     until: Until,
     end: Option<Timestamp>,
+    show: impl FnMut(Show<'_>, bool),
+) -> Result<Worked, CliError> {
+    work_for(session, context, until, end, |_| Ok(()), show)
+}
+
+/// The same for others beside commands: `open` is given where they may ask, once someone answers.
+pub fn work_for(
+    session: Session,
+    context: &Context,
+    until: Until,
+    end: Option<Timestamp>,
+    open: impl FnOnce(mpsc::Sender<Asked>) -> Result<(), CliError>,
     mut show: impl FnMut(Show<'_>, bool),
 ) -> Result<Worked, CliError> {
     let state = context.state_dir()?.to_owned();
@@ -56,6 +68,7 @@ pub fn work(
     let worked = runtime.block_on(async {
         let (asks, asked) = mpsc::channel::<Asked>(ASKED);
         let listener = Listener::bind(&state)?;
+        open(asks.clone())?;
         let server = tokio::spawn(control::serve(listener, asks));
         let (mut stops, stop) = stops()?;
         let stop = async {

@@ -41,6 +41,31 @@ pub struct Daemon {
     pub listen: SocketAddr,
     /// What its callers must show.
     pub token: Option<Secret>,
+    /// Names it is reached by, beside those of this machine.
+    pub hosts: Vec<String>,
+    /// Something in front of it speaks TLS.
+    pub behind_proxy: bool,
+    /// The largest file that may be uploaded, in bytes.
+    pub max_file: u64,
+    /// The most requests in one batch.
+    pub max_requests: u32,
+}
+
+impl Daemon {
+    /// Why it may not listen there.
+    pub fn obstacle(&self, listen: SocketAddr) -> Option<&'static str> {
+        match () {
+            () if listen.ip().is_loopback() => None,
+            () if self.token.is_none() => {
+                Some("others can reach this address, so it needs `token = \"env:OVERNIGHT_TOKEN\"` too")
+            }
+            () if !self.behind_proxy => Some(
+                "others can reach this address and it speaks no TLS: put a proxy in front that does, \
+                 and say `behind_proxy = true`",
+            ),
+            () => None,
+        }
+    }
 }
 
 /// Where results go.
@@ -138,12 +163,19 @@ pub(super) fn daemon(section: &mut Section<'_>, env: &BTreeMap<String, String>, 
         }
         None => None,
     };
-    if !listen.ip().is_loopback() && !section.has("token") {
-        let message = "others can reach this address, so it needs `token = \"env:OVERNIGHT_TOKEN\"` too";
+    let daemon = Daemon {
+        listen,
+        token,
+        hosts: section.get("hosts", log, reader::texts).unwrap_or_default(),
+        behind_proxy: section.get_or("behind_proxy", (false, "false"), log, reader::boolean),
+        max_file: 1_000_000 * section.get_or("max_file_mb", (200, "200"), log, reader::whole(1, 100_000)),
+        max_requests: section.get_or("max_requests", (50_000, "50000"), log, reader::whole(1, 10_000_000)),
+    };
+    if let Some(message) = daemon.obstacle(listen) {
         section.problem("listen", message, log);
     }
     section.finish(log);
-    Daemon { listen, token }
+    daemon
 }
 
 pub(super) fn results(section: &mut Section<'_>, places: &Places<'_>, log: &mut Log) -> Results {

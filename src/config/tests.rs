@@ -272,11 +272,13 @@ fn a_variable_that_was_meant_to_set_something_is_a_problem() {
 }
 
 #[test]
-fn an_open_address_needs_a_token() {
+fn an_open_address_needs_a_token_and_tls_in_front() {
     assert!(problems("[daemon]\nlisten = \"0.0.0.0:8787\"")[0].contains("needs `token"));
     let text = "[daemon]\nlisten = \"0.0.0.0:8787\"\ntoken = \"env:T\"";
     assert!(problems(text)[0].contains("set T"), "{:?}", problems(text));
-    let config = check_with(text, &[("T", "t0k3n")], &[]).unwrap();
+    let error = check_with(text, &[("T", "t0k3n")], &[]).unwrap_err().to_string();
+    assert!(error.contains("behind_proxy"), "{error}");
+    let config = check_with(&format!("{text}\nbehind_proxy = true"), &[("T", "t0k3n")], &[]).unwrap();
     assert_eq!(config.daemon.token.unwrap().expose(), "t0k3n");
 }
 

@@ -83,6 +83,11 @@ pub enum Request {
         /// Which.
         job: JobId,
     },
+    /// Several jobs; those that are not there are left out.
+    ViewsOf {
+        /// Which.
+        jobs: Vec<JobId>,
+    },
     /// Change a job; answered when the change is durable.
     Change {
         /// Which.
@@ -130,6 +135,7 @@ impl Request {
             | Request::Allowances
             | Request::Odds
             | Request::ResetOdds { .. }
+            | Request::ViewsOf { .. }
             | Request::Reload
             | Request::Stop => None,
         }
@@ -137,7 +143,7 @@ impl Request {
 
     /// Whether asking again and again changes nothing.
     pub fn is_view(&self) -> bool {
-        matches!(self, Request::Views | Request::View { .. })
+        matches!(self, Request::Views | Request::View { .. } | Request::ViewsOf { .. })
     }
 }
 

@@ -8,6 +8,7 @@ use super::Engine;
 use super::queue::{JobQueue, Parked};
 use super::schedule::duration;
 use crate::clock::Timestamp;
+use crate::job::JobId;
 use crate::view::{JobView, Waiting};
 
 impl Engine {
@@ -17,19 +18,30 @@ impl Engine {
         let now = now.max(self.now);
         let mut views: Vec<JobView> =
             self.ledger.jobs().map(|(job, state)| JobView::of(job, state)).collect();
-        for view in &mut views {
-            for route in &mut view.routes {
-                let lane = self.lanes.find(&route.route).map(|lane| self.lanes.get(lane));
-                if let Some(table) = lane.and_then(|lane| lane.route.prices.as_ref()) {
-                    route.price_window = Some(table.at(now).0.to_string());
-                    route.price_until = table.next_change(now);
-                }
-            }
-            if let Some(queue) = self.queues.get_mut(&view.job_id) {
-                explain(view, queue, now);
+        views.iter_mut().for_each(|view| self.complete(view, now));
+        views
+    }
+
+    /// One job.
+    pub fn view(&mut self, job: &JobId, now: Timestamp) -> Option<JobView> {
+        let (job, state) = self.ledger.get(job)?;
+        let mut view = JobView::of(job, state);
+        self.complete(&mut view, now);
+        Some(view)
+    }
+
+    /// Adds what the ledger does not know.
+    fn complete(&mut self, view: &mut JobView, now: Timestamp) {
+        for route in &mut view.routes {
+            let lane = self.lanes.find(&route.route).map(|lane| self.lanes.get(lane));
+            if let Some(table) = lane.and_then(|lane| lane.route.prices.as_ref()) {
+                route.price_window = Some(table.at(now).0.to_string());
+                route.price_until = table.next_change(now);
             }
         }
-        views
+        if let Some(queue) = self.queues.get_mut(&view.job_id) {
+            explain(view, queue, now);
+        }
     }
 }
 

@@ -295,9 +295,13 @@ impl Driver {
                 self.changing.push_back((self.engine.ledger().globals.seq, reply));
             }
             Request::View { job } => {
-                let mut views = self.engine.views(clock::now());
-                views.retain(|view| view.job_id == job);
-                drop(reply.send(Response::Views(views)));
+                let view = self.engine.view(&job, clock::now());
+                drop(reply.send(Response::Views(view.into_iter().collect())));
+            }
+            Request::ViewsOf { jobs } => {
+                let now = clock::now();
+                let views = jobs.iter().filter_map(|job| self.engine.view(job, now));
+                drop(reply.send(Response::Views(views.collect())));
             }
             Request::Change { job, change } => self.change(job, change, reply),
             Request::Flush { job } => {

@@ -198,6 +198,9 @@ mod tests {
                 price_until: None,
             }],
             retry_of: None,
+            tags: Default::default(),
+            cached_input_tokens: 0,
+            reasoning_tokens: 0,
         }
     }
 

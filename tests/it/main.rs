@@ -38,6 +38,8 @@ mod readme;
 mod reviews;
 /// The routing score: its reading, its bounds, its figures.
 mod score;
+/// The HTTP API of the daemon, by plain requests and by the SDKs of others.
+mod serve;
 /// What more than one of the others needs.
 mod support;
 /// Bad keys, no credit, retired models, providers that are down.

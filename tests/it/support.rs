@@ -38,6 +38,8 @@ impl Overnight {
         let mut command = assert_cmd::cargo::cargo_bin_cmd!("overnight");
         command.current_dir(self.path()).env_clear().env("HOME", self.path()).env("TZ", "UTC");
         command.env("OVERNIGHT_STATE__DIR", self.path()).args(line.split_whitespace());
+        // Tests run side by side.
+        command.env("OVERNIGHT_DAEMON__LISTEN", "127.0.0.1:0");
         // A command that never ends is a failure that says its name.
         command.timeout(std::time::Duration::from_secs(300));
         command

@@ -48,6 +48,7 @@ fn start(overnight: &Overnight, line: &str) -> Child {
     let mut child = std::process::Command::new(command.get_program());
     child.args(line.split_whitespace()).current_dir(overnight.path()).env_clear();
     child.env("HOME", overnight.path()).env("TZ", "UTC").env("OVERNIGHT_STATE__DIR", overnight.path());
+    child.env("OVERNIGHT_DAEMON__LISTEN", "127.0.0.1:0");
     child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

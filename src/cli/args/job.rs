@@ -1,5 +1,6 @@
 //! Flags of the verbs that make or do jobs: plan, submit, run, retry, daemon.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -183,6 +184,9 @@ pub struct DaemonArgs {
     /// Stop when nothing is left to do
     #[arg(long, conflicts_with = "until")]
     pub drain: bool,
+    /// Serve the HTTP API there [default: [daemon] listen of the config]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// `overnight retry`.

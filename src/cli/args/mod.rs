@@ -16,6 +16,7 @@ use crate::simulate::SimulateArgs;
 
 mod job;
 mod look;
+mod token;
 pub mod value;
 
 pub use job::{DaemonArgs, JobFlags, PlanArgs, QueueFlags, RetryArgs, RunArgs, SubmitArgs};
@@ -25,6 +26,7 @@ pub use look::{
     ProvidersVerb, ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs,
     WatchArgs, WindowsArgs,
 };
+pub use token::{TokenArgs, TokenCreateArgs, TokenVerb};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,6 +109,8 @@ pub enum Verb {
     /// Work on whatever is queued until told to stop
     #[command(visible_alias = "serve")]
     Daemon(DaemonArgs),
+    /// Make, list and revoke tokens of the HTTP API
+    Token(TokenArgs),
     /// Serve the simulated providers over HTTP, with faults and limits, for trials without a key
     Simulate(SimulateArgs),
     /// Show all jobs, or one job and what it waits for

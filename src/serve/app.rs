@@ -1,0 +1,168 @@
+//! [`App`]: what every request is given, and the only way to the process that works on the queue.
+//!
+//! The server listens before the store is open; what needs the store is there from [`App::open`] on, and
+//! until then a request is told to come back.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::ApiError;
+use super::tokens::InForce;
+use super::{batches, files};
+use crate::config::Config;
+use crate::control::{Asked, RefusedCode, Request, Response};
+use crate::job::JobId;
+use crate::record::JobChange;
+use crate::view::JobView;
+
+/// A client that comes too early or too late is told to come back after so long.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What every request is given.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    address: SocketAddr,
+    tokens: InForce,
+    opened: OnceLock<Opened>,
+}
+
+/// What is there while the store is open.
+struct Opened {
+    driver: mpsc::Sender<Asked>,
+    files: files::Shelf,
+    batches: batches::Shelf,
+}
+
+impl App {
+    pub(super) fn new(config: Config, address: SocketAddr) -> App {
+        let tokens = InForce::new(&config.state_dir, config.daemon.token.as_ref());
+        App(Arc::new(Shared { config, address, tokens, opened: OnceLock::new() }))
+    }
+
+    /// The store is open, and whoever works on it answers there. Only the first call counts.
+    pub(super) fn open(&self, driver: mpsc::Sender<Asked>) -> io::Result<()> {
+        let state = self.state_dir();
+        let (files, batches) = (files::Shelf::open(state)?, batches::Shelf::open(state)?);
+        let _ = self.0.opened.set(Opened { driver, files, batches });
+        Ok(())
+    }
+
+    /// The config as the daemon read it.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Where the state is kept.
+    pub fn state_dir(&self) -> &Path {
+        &self.0.config.state_dir
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    pub(super) fn tokens(&self) -> &InForce {
+        &self.0.tokens
+    }
+
+    /// Whether requests can be served.
+    pub fn is_ready(&self) -> bool {
+        self.0.opened.get().is_some_and(|opened| !opened.driver.is_closed())
+    }
+
+    /// Asks whoever works on the queue.
+    pub async fn ask(&self, request: Request) -> Result<Response, ApiError> {
+        let driver = &self.opened()?.driver;
+        let (reply, answer) = oneshot::channel();
+        driver.send(Asked { request, reply }).await.map_err(|_| stopping())?;
+        answered(answer.await.map_err(|_| stopping())?)
+    }
+
+    /// The same from a thread that may block.
+    pub fn ask_blocking(&self, request: Request) -> Result<Response, ApiError> {
+        let driver = &self.opened()?.driver;
+        let (reply, answer) = oneshot::channel();
+        driver.blocking_send(Asked { request, reply }).map_err(|_| stopping())?;
+        answered(answer.blocking_recv().map_err(|_| stopping())?)
+    }
+
+    /// Does what blocks, where that holds up nobody.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&App) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = self.clone();
+        tokio::task::spawn_blocking(move || work(&app)).await.map_err(ApiError::internal)?
+    }
+
+    /// Every file.
+    pub(super) fn files(&self) -> Result<&files::Shelf, ApiError> {
+        Ok(&self.opened()?.files)
+    }
+
+    /// Every batch.
+    pub(super) fn batches(&self) -> Result<&batches::Shelf, ApiError> {
+        Ok(&self.opened()?.batches)
+    }
+
+    /// Every job there is.
+    pub async fn views(&self) -> Result<Vec<JobView>, ApiError> {
+        match self.ask(Request::Views).await? {
+            Response::Views(views) => Ok(views),
+            other => Err(ApiError::internal(format!("jobs were asked for, {other:?} came"))),
+        }
+    }
+
+    /// One job; nothing where there is none of this name.
+    pub async fn view(&self, job: &JobId) -> Result<Option<JobView>, ApiError> {
+        viewed(self.ask(Request::View { job: job.clone() }).await)
+    }
+
+    /// The same from a thread that may block.
+    pub fn view_blocking(&self, job: &JobId) -> Result<Option<JobView>, ApiError> {
+        viewed(self.ask_blocking(Request::View { job: job.clone() }))
+    }
+
+    /// Changes a job; done and durable when this returns.
+    pub async fn change(&self, job: &JobId, change: JobChange) -> Result<(), ApiError> {
+        self.ask(Request::Change { job: job.clone(), change }).await.map(drop)
+    }
+
+    fn opened(&self) -> Result<&Opened, ApiError> {
+        self.0.opened.get().ok_or_else(|| ApiError::unavailable("the store is being opened", SOON))
+    }
+}
+
+fn stopping() -> ApiError {
+    ApiError::unavailable("this process is stopping", SOON)
+}
+
+fn viewed(answer: Result<Response, ApiError>) -> Result<Option<JobView>, ApiError> {
+    match answer {
+        Ok(Response::Views(views)) => Ok(views.into_iter().next()),
+        Ok(other) => Err(ApiError::internal(format!("a job was asked for, {other:?} came"))),
+        Err(error) if error.status() == axum::http::StatusCode::NOT_FOUND => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn answered(response: Response) -> Result<Response, ApiError> {
+    let Response::Refused(refused) = response else { return Ok(response) };
+    Err(match refused.code {
+        RefusedCode::NoSuchJob => {
+            ApiError::new(axum::http::StatusCode::NOT_FOUND, refused.message).code("not_found")
+        }
+        RefusedCode::NotPossible => ApiError::conflict(refused.message),
+        RefusedCode::Stopping => stopping(),
+        RefusedCode::BadRequest | RefusedCode::Failed => ApiError::internal(refused.message),
+    })
+}

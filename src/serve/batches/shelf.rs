@@ -1,0 +1,120 @@
+//! The batches there are: a document each in `STATE/batches`, and all of them in memory.
+//!
+//! A document is replaced whole and synced before anybody is told of the change.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::record::{Record, Stage};
+use crate::serve::page::{Page, Paging};
+use crate::serve::{ApiError, durable};
+use crate::tenant::Caller;
+
+/// How many batches a page has, and may have.
+const PAGE: (usize, usize) = (20, 100);
+/// A create that asks for the same within this time is the same create, sent again.
+const REPEATED: Duration = Duration::from_secs(60);
+/// Input files that are read at once: each keeps a core busy.
+const READERS: usize = 2;
+
+/// Every batch.
+#[derive(Debug)]
+pub(in crate::serve) struct Shelf {
+    dir: PathBuf,
+    records: Mutex<BTreeMap<String, Arc<Record>>>,
+    /// Held while a document is written, so that no change is lost.
+    writing: Mutex<()>,
+    /// A job may be over.
+    pub(super) nudge: Notify,
+    pub(super) readers: Semaphore,
+}
+
+impl Shelf {
+    /// Those of a state folder.
+    pub(in crate::serve) fn open(state: &Path) -> io::Result<Shelf> {
+        let dir = state.join("batches");
+        durable::create_dir(&dir)?;
+        let mut records = BTreeMap::new();
+        for found in fs::read_dir(&dir)? {
+            let path = found?.path();
+            match path.extension().is_some_and(|ending| ending == "json") {
+                true => {
+                    let record: Record = durable::read_json(&path)?;
+                    records.insert(record.id.clone(), Arc::new(record));
+                }
+                false => durable::remove(&path)?,
+            }
+        }
+        Ok(Shelf {
+            dir,
+            records: Mutex::new(records),
+            writing: Mutex::default(),
+            nudge: Notify::new(),
+            readers: Semaphore::new(READERS),
+        })
+    }
+
+    /// A batch that this caller may see.
+    pub(super) fn get(&self, caller: &Caller, id: &str) -> Option<Arc<Record>> {
+        self.record(id).filter(|record| record.is_shown(caller))
+    }
+
+    /// A batch, whoever asks.
+    pub(super) fn record(&self, id: &str) -> Option<Arc<Record>> {
+        lock(&self.records).get(id).cloned()
+    }
+
+    /// A page of them.
+    pub(super) fn page(&self, caller: &Caller, paging: &Paging) -> Result<Page<Arc<Record>>, ApiError> {
+        paging.cut(&lock(&self.records), PAGE, |record| record.is_shown(caller))
+    }
+
+    /// Those in the queue, and those whose files are still to be read.
+    pub(super) fn open_ones(&self) -> (Vec<Arc<Record>>, Vec<Arc<Record>>) {
+        let open =
+            lock(&self.records).values().filter(|record| !record.is_over()).cloned().collect::<Vec<_>>();
+        open.into_iter().partition(|record| record.stage == Stage::Queued)
+    }
+
+    /// Adds a batch, durably, or gives the one that was asked for in the same words a moment ago; with
+    /// whether it is new. Blocking.
+    pub(super) fn add(&self, record: Record) -> io::Result<(Arc<Record>, bool)> {
+        let _writing = lock(&self.writing);
+        let earlier = lock(&self.records)
+            .values()
+            .rev()
+            .take_while(|known| record.created_at.since(known.created_at) < REPEATED)
+            .find(|known| known.repeats(&record))
+            .cloned();
+        match earlier {
+            Some(earlier) => Ok((earlier, false)),
+            None => Ok((self.put(record)?, true)),
+        }
+    }
+
+    /// Changes a batch, durably; what it is then. Blocking.
+    pub(super) fn update(&self, id: &str, change: impl FnOnce(&mut Record)) -> Result<Arc<Record>, ApiError> {
+        let _writing = lock(&self.writing);
+        let mut record = Record::clone(&*self.record(id).ok_or_else(|| ApiError::not_found("batch", id))?);
+        change(&mut record);
+        self.put(record).map_err(|error| ApiError::storage(&error))
+    }
+
+    fn put(&self, record: Record) -> io::Result<Arc<Record>> {
+        durable::write_json(&self.dir.join(format!("{}.json", record.id)), &record)?;
+        let record = Arc::new(record);
+        lock(&self.records).insert(record.id.clone(), record.clone());
+        Ok(record)
+    }
+}
+
+/// What these guard is changed in single steps, so that a panic elsewhere leaves it right.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
