@@ -77,6 +77,7 @@ pub mod record;
 pub mod rehearse;
 pub mod report;
 pub mod results;
+pub mod schedule;
 pub mod simulate;
 pub mod store;
 pub mod view;
