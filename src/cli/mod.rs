@@ -53,6 +53,7 @@ pub mod rows;
 pub mod run;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod schedules;
 pub mod session;
 pub mod show;
 pub mod status;
@@ -168,6 +169,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Models(args) => models::run(args, &context),
         Verb::Windows(args) => windows::run(args, &context),
         Verb::Prices(args) => prices::run(args, &context),
+        Verb::Schedules => schedules::run(&context),
         Verb::Completions(args) => completions::run(args, &context),
         Verb::Man(args) => man::run(args, &context),
         Verb::Init(args) => init::run(args, &context),

@@ -112,7 +112,7 @@ pub struct Session {
     /// Every job and how far it is.
     pub ledger: Ledger,
     /// The budgets of the config.
-    pub limits: Limits,
+    limits: Limits,
     /// Its providers.
     catalog: Catalog,
 }
@@ -169,7 +169,7 @@ impl Jobs for Session {
 }
 
 /// The budgets of the config, in the zone it names or this machine's.
-fn limits_of(config: &Config) -> Limits {
+pub fn limits_of(config: &Config) -> Limits {
     config.budget.limits(super::zone::named())
 }
 

@@ -18,8 +18,9 @@ use super::context::Context;
 use super::error::CliError;
 use super::session::{self, Session};
 use crate::clock::{self, Timestamp};
-use crate::control::{self, Asked, Listener};
-use crate::live::{self, Ended, LiveError, Setup, Show, Until};
+use crate::config::Config;
+use crate::control::{self, Asked, Listener, Request};
+use crate::live::{self, Ended, LiveError, Reload, Reloaded, Setup, Show, Until};
 use crate::provider::client::client;
 use crate::provider::http::Providers;
 use crate::webhook::Webhook;
@@ -47,15 +48,31 @@ pub fn work(
     context: &Context,
     until: Until,
     end: Option<Timestamp>,
+    show: impl FnMut(Show<'_>, bool),
+) -> Result<Worked, CliError> {
+    work_under(None, session, context, until, end, show)
+}
+
+/// The same, and the config is read again on SIGHUP and when another command asks for it.
+pub fn work_under(
+    reload: Option<Reload>,
+    session: Session,
+    context: &Context,
+    until: Until,
+    end: Option<Timestamp>,
     mut show: impl FnMut(Show<'_>, bool),
 ) -> Result<Worked, CliError> {
     let state = context.state_dir()?.to_owned();
-    let setup = setup(session, context)?;
+    let heeds_hangup = reload.is_some();
+    let setup = Setup { reload, ..setup(session, context)? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let interrupted = Cell::new(false);
     let worked = runtime.block_on(async {
         let (asks, asked) = mpsc::channel::<Asked>(ASKED);
         let listener = Listener::bind(&state)?;
+        if heeds_hangup {
+            tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, asks.downgrade()));
+        }
         let server = tokio::spawn(control::serve(listener, asks));
         let (mut stops, stop) = stops()?;
         let stop = async {
@@ -82,21 +99,47 @@ pub fn work(
 
 fn setup(session: Session, context: &Context) -> Result<Setup, CliError> {
     let config = context.config()?;
-    let http = client().map_err(CliError::usage)?;
-    let providers = Providers::new(config.catalog.endpoints(), &http).map_err(CliError::usage)?;
-    let catalog = config.catalog.clone();
-    let webhook = config.budget.webhook.as_ref();
-    let webhook = webhook.map(|webhook| Webhook::new(&webhook.url, webhook.secret.as_ref())).transpose();
+    let Reloaded { routes_for, providers, limits, webhook, .. } = in_force(config)?;
     Ok(Setup {
-        limits: session.limits,
-        webhook: webhook.map_err(CliError::usage)?,
+        limits,
+        webhook,
         routes: session::all_routes(config, &session.ledger),
-        routes_for: Box::new(move |job| session::routes_of(&catalog, job, clock::now())),
-        providers: Arc::new(providers),
+        routes_for,
+        providers,
         parts: session::parts(config)?,
         store: session.store,
         ledger: session.ledger,
+        reload: None,
     })
+}
+
+/// What of a config can change while there is work.
+pub fn in_force(config: &Config) -> Result<Reloaded, CliError> {
+    let http = client().map_err(CliError::usage)?;
+    let providers = Providers::new(config.catalog.endpoints(), &http).map_err(CliError::usage)?;
+    let webhook = config.budget.webhook.as_ref();
+    let webhook = webhook.map(|webhook| Webhook::new(&webhook.url, webhook.secret.as_ref())).transpose();
+    let catalog = config.catalog.clone();
+    Ok(Reloaded {
+        routes: config.catalog.routes(clock::now()),
+        routes_for: Box::new(move |job| session::routes_of(&catalog, job, clock::now())),
+        providers: Arc::new(providers),
+        limits: session::limits_of(config),
+        webhook: webhook.map_err(CliError::usage)?,
+    })
+}
+
+/// Asks for the config to be read again, as another command would; the log says what came of it.
+async fn reload_on_hangup(mut hangup: Signal, asks: mpsc::WeakSender<Asked>) {
+    while hangup.recv().await.is_some() {
+        let Some(asks) = asks.upgrade() else { return };
+        let (reply, answer) = oneshot::channel();
+        if asks.send(Asked { request: Request::Reload, reply }).await.is_err() {
+            return;
+        }
+        // The config's reader says all there is to say.
+        let _ = answer.await;
+    }
 }
 
 /// The second signal.

@@ -47,6 +47,7 @@ mod groups;
 mod lanes;
 mod outcome;
 mod queue;
+mod reload;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 pub enum Event {
     /// Routes that ladders to come may name; those already known stay as they are.
     Routes(Vec<Arc<Route>>),
+    /// The routes of another config, all there are: those already known take its prices and limits, those
+    /// that are not among them take nothing more.
+    Reloaded(Vec<Arc<Route>>),
     /// A job's prompts are durable.
     Accepted(Arc<Job>),
     /// Items that were asked for with [`Effect::Read`].
@@ -210,6 +214,7 @@ impl Engine {
         self.set_clock(now);
         match event {
             Event::Routes(routes) => self.lanes.add(routes, self.now),
+            Event::Reloaded(routes) => self.reloaded(routes),
             Event::Accepted(job) => self.accepted(job),
             Event::Prompts(job, items) => self.prompts(&job, items),
             Event::Recorded(seq) => self.recorded(seq),

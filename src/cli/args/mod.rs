@@ -136,6 +136,8 @@ pub enum Verb {
     Models(CatalogArgs),
     /// Show when prices change: which hours are cheap, and when the next ones open
     Windows(WindowsArgs),
+    /// Show when schedules fire next, which folders are watched and when the report comes
+    Schedules,
     /// Show the prices in force and where they come from
     Prices(PricesArgs),
     /// Show or check the config
@@ -198,6 +200,7 @@ mod tests {
             "providers check",
             "models",
             "windows",
+            "schedules --json",
             "prices show",
             "prices update",
             "prices update --from openrouter --file models.json --as-of 2026-11-21",

@@ -59,6 +59,12 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Asks it to read its config again.
+    pub(crate) fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// Waits for its end; everything it said.
     pub(crate) fn end(mut self) -> Ran {
         let mut stderr = std::mem::take(&mut self.said);
