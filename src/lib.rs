@@ -34,6 +34,7 @@
 //! P  plan       which route, whether now: price, quota, health, odds
 //! P  engine     the rules: events in, effects out
 //! P  view       what a person is shown of a job
+//! P  metrics    what a monitor is told         P  schedule   when files are submitted by themselves
 //! P  escape     other people's text, made safe to print
 //! S  store      prompts and journal as files, sled as their index; an in-memory twin
 //! S  provider   adapters by wire family, HTTP; P: the simulated provider
@@ -70,6 +71,7 @@ pub mod input;
 pub mod job;
 pub mod ledger;
 pub mod live;
+pub mod metrics;
 pub mod money;
 pub mod plan;
 pub mod provider;

@@ -107,10 +107,8 @@ impl Client {
     pub fn budgets(&mut self) -> Result<Vec<BudgetView>, ControlError> {
         match self.ask(Request::Budgets, self.patience)? {
             Response::Budgets(views) => Ok(views),
-            Response::Done | Response::Views(_) | Response::Allowances(_) => {
-                Err(self.not_ours("it answered without budgets"))
-            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without budgets")),
         }
     }
 
@@ -118,10 +116,17 @@ impl Client {
     pub fn allowances(&mut self) -> Result<Vec<AllowanceView>, ControlError> {
         match self.ask(Request::Allowances, self.patience)? {
             Response::Allowances(views) => Ok(views),
-            Response::Done | Response::Views(_) | Response::Budgets(_) => {
-                Err(self.not_ours("it answered without allowances"))
-            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without allowances")),
+        }
+    }
+
+    /// What a monitor reads.
+    pub fn metrics(&mut self) -> Result<String, ControlError> {
+        match self.ask(Request::Metrics, self.patience)? {
+            Response::Metrics(text) => Ok(text),
+            Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without metrics")),
         }
     }
 
@@ -167,20 +172,16 @@ impl Client {
     fn ask_views(&mut self, request: Request) -> Result<Vec<JobView>, ControlError> {
         match self.ask(request, self.patience)? {
             Response::Views(views) => Ok(views),
-            Response::Done | Response::Budgets(_) | Response::Allowances(_) => {
-                Err(self.not_ours("it answered without jobs"))
-            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without jobs")),
         }
     }
 
     fn ask_done(&mut self, request: Request) -> Result<(), ControlError> {
         match self.ask(request, self.patience.max(LONG_PATIENCE))? {
             Response::Done => Ok(()),
-            Response::Views(_) | Response::Budgets(_) | Response::Allowances(_) => {
-                Err(self.not_ours("it answered with something else"))
-            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered with something else")),
         }
     }
 
@@ -238,10 +239,8 @@ impl Iterator for Watch {
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.client.hear(self.client.patience) {
             Ok(Response::Views(views)) => Ok(views),
-            Ok(Response::Done | Response::Budgets(_) | Response::Allowances(_)) => {
-                Err(self.client.not_ours("it answered without jobs"))
-            }
             Ok(Response::Refused(refused)) => Err(ControlError::Refused(refused)),
+            Ok(_) => Err(self.client.not_ours("it answered without jobs")),
             Err(error) => Err(error),
         })
     }

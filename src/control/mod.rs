@@ -104,6 +104,8 @@ pub enum Request {
     Budgets,
     /// What is left of what accounts give for nothing.
     Allowances,
+    /// What a monitor reads, see [`crate::metrics`].
+    Metrics,
     /// Read the config again.
     Reload,
     /// Stop as on SIGTERM.
@@ -118,7 +120,12 @@ impl Request {
             | Request::Change { job, .. }
             | Request::Adopt { job }
             | Request::Flush { job } => Some(job),
-            Request::Views | Request::Budgets | Request::Allowances | Request::Reload | Request::Stop => None,
+            Request::Views
+            | Request::Budgets
+            | Request::Allowances
+            | Request::Metrics
+            | Request::Reload
+            | Request::Stop => None,
         }
     }
 
@@ -138,6 +145,8 @@ pub enum Response {
     Budgets(Vec<BudgetView>),
     /// To [`Request::Allowances`].
     Allowances(Vec<AllowanceView>),
+    /// To [`Request::Metrics`].
+    Metrics(String),
     /// It is done, and durable.
     Done,
     /// It is not done, and why.

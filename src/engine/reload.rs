@@ -11,6 +11,11 @@ use super::queue::StepQueue;
 use crate::catalog::Route;
 
 impl Engine {
+    /// The routes there are.
+    pub fn routes(&self) -> Vec<Arc<Route>> {
+        (0..self.lanes.len()).map(|lane| self.lanes.get(lane).route.clone()).collect()
+    }
+
     /// Puts other routes in force; what stopped under the old ones is tried again.
     pub(super) fn reloaded(&mut self, routes: Vec<Arc<Route>>) {
         self.lanes.replace(routes, self.now);

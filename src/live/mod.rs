@@ -27,6 +27,7 @@ use crate::control::{Asked, RefusedCode, Request, Response};
 use crate::engine::{Effect, Engine, Event, Notice};
 use crate::job::{Job, JobId};
 use crate::ledger::{Ledger, Limits};
+use crate::metrics::{self, Seen};
 use crate::provider::http::Providers;
 use crate::record::{JobChange, Seq};
 use crate::results::parts::Parts;
@@ -307,6 +308,7 @@ impl Driver {
             Request::Budgets => {
                 drop(reply.send(Response::Budgets(self.engine.budgets(clock::now()))));
             }
+            Request::Metrics => drop(reply.send(Response::Metrics(self.metrics()))),
             Request::Allowances => drop(reply.send(Response::Allowances(self.engine.allowances()))),
             Request::View { job } => {
                 let mut views = self.engine.views(clock::now());
@@ -329,6 +331,13 @@ impl Driver {
                 let _ = reply.send(Response::Done);
             }
         }
+    }
+
+    fn metrics(&mut self) -> String {
+        let now = clock::now();
+        let (views, budgets) = (self.engine.views(now), self.engine.budgets(now));
+        let (ledger, routes) = (self.engine.ledger(), self.engine.routes());
+        metrics::render(&Seen { ledger, views: &views, budgets: &budgets, routes: &routes, now })
     }
 
     /// Puts another config in force, or says why the old one stays.

@@ -13,6 +13,8 @@ use overnight::view::JobView;
 use crate::support::Overnight;
 use crate::support::running::Running;
 
+/// What a monitor reads.
+mod metrics;
 /// Another config while there is work.
 mod reloads;
 /// The report of the night, in a folder and at a webhook.

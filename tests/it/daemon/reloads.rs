@@ -44,17 +44,27 @@ fn a_job_at_work_goes_on_under_the_new_config() {
 }
 
 #[test]
-fn a_new_price_and_a_new_model_are_in_force_at_once() {
-    let (overnight, provider) = night("");
+fn a_new_price_is_in_force_at_once() {
+    let (overnight, _provider) = night("");
     overnight.write("in.jsonl", prompts("a", 3));
     let mut daemon = overnight.start("daemon");
     daemon.until("started");
-    assert_eq!(overnight.run("submit in.jsonl --model sim/medium").code, 6, "it has no price");
-    let medium = "[models.\"sim/medium\"]\nprice = { input = 1000, output = 1000 }\nmax_output = 4096\n";
-    configure(&overnight, &provider, medium);
-    daemon.hang_up();
-    daemon.until("is in force");
-    assert_eq!(overnight.run("submit in.jsonl --model sim/large").code, 0);
-    until(&overnight, |views| all_over(views, 1));
+    let cost = |n: usize, name: &str| {
+        assert_eq!(overnight.run(&format!("submit in.jsonl --name {name}")).code, 0);
+        let views = until(&overnight, |views| all_over(views, n));
+        views.iter().find(|view| view.name == name).unwrap().cost_usd
+    };
+    let before = cost(1, "before");
+    let config = std::fs::read_to_string(overnight.path().join("overnight.toml")).unwrap();
+    overnight
+        .write("overnight.toml", config.replace("input = 0.15, output = 0.60", "input = 150, output = 600"));
+    let mut client = Client::connect(overnight.path()).unwrap().unwrap();
+    client.reload().unwrap();
+    let after = cost(2, "after");
+    assert!(after > 500.0 * before, "{before} {after}");
+    // What is asked for over the socket is told there, too.
+    overnight.write("overnight.toml", "[defaults]\nwhen = \"now\"\n");
+    let refused = client.reload().unwrap_err().to_string();
+    assert!(refused.contains("1 problem"), "{refused}");
     stop(daemon);
 }
