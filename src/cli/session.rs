@@ -217,7 +217,7 @@ pub fn routes_of(catalog: &Catalog, job: &Job, now: Timestamp) -> Vec<Arc<Route>
 }
 
 /// How items of committed parts ended, for a store whose index is lost.
-fn final_states(results: &Path, job: &JobId, parts: u32) -> Result<FinalStates, StoreError> {
+pub(super) fn final_states(results: &Path, job: &JobId, parts: u32) -> Result<FinalStates, StoreError> {
     read::final_states(&Folder::new(results), job, parts)
         .map_err(|error| StoreError::Damaged(error.to_string()))
 }

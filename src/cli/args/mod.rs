@@ -20,9 +20,10 @@ pub mod value;
 
 pub use job::{DaemonArgs, JobFlags, PlanArgs, QueueFlags, RetryArgs, RunArgs, SubmitArgs};
 pub use look::{
-    CatalogArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DemoArgs, ExportFormat, GcArgs, InitArgs,
-    ItemsArgs, JobArg, ManArgs, PricesArgs, PricesUpdateArgs, PricesVerb, ProvidersArgs, ProvidersVerb,
-    ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs, WatchArgs, WindowsArgs,
+    BackupArgs, CatalogArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DemoArgs, ExportFormat, GcArgs,
+    InitArgs, ItemsArgs, JobArg, ManArgs, PricesArgs, PricesUpdateArgs, PricesVerb, ProvidersArgs,
+    ProvidersVerb, ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, StoreArgs,
+    StoreVerb, WaitArgs, WatchArgs, WindowsArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -150,6 +151,12 @@ pub enum Verb {
     Man(ManArgs),
     /// Delete the prompts and the index of jobs that ended long ago; results are kept
     Gc(GcArgs),
+    /// Copy the queue into a folder, while a daemon works on it too
+    Backup(BackupArgs),
+    /// Put a backup where the queue is to be
+    Restore(BackupArgs),
+    /// Look after the files of the queue
+    Store(StoreArgs),
 }
 
 #[cfg(test)]
@@ -215,6 +222,11 @@ mod tests {
             "completions zsh",
             "man pages",
             "gc --older-than 30d --dry-run",
+            "backup /backups/monday",
+            "restore /backups/monday",
+            "store check",
+            "store rebuild",
+            "store repair -y",
             "--json --state-dir s --config c.toml status -v --no-progress -y --color never",
         ] {
             if let Err(kind) = parse(&format!("overnight {line}")) {

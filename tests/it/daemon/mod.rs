@@ -15,6 +15,8 @@ use crate::support::running::Running;
 
 /// What a monitor reads.
 mod metrics;
+/// Backup, restore, looking after the store, the service manager.
+mod operations;
 /// Another config while there is work.
 mod reloads;
 /// The report of the night, in a folder and at a webhook.
