@@ -35,6 +35,7 @@
 //! P  engine     the rules: events in, effects out
 //! P  view       what a person is shown of a job
 //! P  tenant     tokens, whom they stand for, what each may see
+//! P  metrics    what a monitor is told         P  schedule   when files are submitted by themselves
 //! P  escape     other people's text, made safe to print
 //! S  store      prompts and journal as files, sled as their index; an in-memory twin
 //! S  provider   adapters by wire family, HTTP; P: the simulated provider
@@ -72,6 +73,7 @@ pub mod input;
 pub mod job;
 pub mod ledger;
 pub mod live;
+pub mod metrics;
 pub mod money;
 pub mod plan;
 pub mod provider;
@@ -79,6 +81,7 @@ pub mod record;
 pub mod rehearse;
 pub mod report;
 pub mod results;
+pub mod schedule;
 pub mod serve;
 pub mod simulate;
 pub mod store;

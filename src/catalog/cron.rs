@@ -17,7 +17,7 @@ use super::days::{ALL_WEEKDAYS, Days, weekday_bit};
 use super::hours::{HoursError, parse_day};
 
 /// The days and hours a cron and a length mean.
-pub(super) fn parse(text: &str, minutes: u16) -> Result<(Days, Vec<Range>), HoursError> {
+pub(crate) fn parse(text: &str, minutes: u16) -> Result<(Days, Vec<Range>), HoursError> {
     let error = |why: &str| HoursError::Cron(text.to_owned(), why.to_owned());
     let written = match text.trim() {
         "@hourly" => "0 * * * *",

@@ -6,7 +6,7 @@
 //! Shell: reads the files that flags name.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::Local;
@@ -40,6 +40,10 @@ pub struct Ask {
     pub skip_bad: bool,
     /// What the user may want to know.
     pub notes: Vec<String>,
+    /// Names the job in place of its file's content: what is queued under a key is queued once.
+    pub key: Option<String>,
+    /// Where lines that are left out are written; the working directory where absent.
+    pub rejects: Option<PathBuf>,
     /// Why lines that name no model have none.
     no_ladder: Option<CliError>,
     /// All that makes it another job, as it was written.
@@ -97,6 +101,8 @@ pub fn ask(flags: &JobFlags, queue: &QueueFlags, config: &Config, now: Timestamp
         sample: flags.sample.map(|sample| u64::from(sample.get())),
         skip_bad: flags.skip_bad,
         notes,
+        key: None,
+        rejects: None,
         no_ladder,
         fingerprint,
     })

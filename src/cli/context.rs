@@ -55,6 +55,11 @@ impl Context {
         context
     }
 
+    /// The same with the config read anew.
+    pub fn anew(&self) -> Result<Context, CliError> {
+        Ok(Context::with_config(self.globals.clone(), load(&self.globals)?))
+    }
+
     /// The config, read when a verb first needs it: one that does not is not stopped by a mistake there.
     pub fn config(&self) -> Result<&Config, CliError> {
         if self.config.get().is_none() {

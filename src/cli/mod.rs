@@ -23,6 +23,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 pub mod args;
 pub mod ask;
+pub mod backup;
 pub mod change;
 pub mod completions;
 pub mod config;
@@ -54,9 +55,11 @@ pub mod rows;
 pub mod run;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod schedules;
 pub mod session;
 pub mod show;
 pub mod status;
+pub mod store;
 pub mod style;
 pub mod submit;
 pub mod term;
@@ -166,11 +169,15 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Verb::Report(args) => report::run(args, &context),
         Verb::Retry(args) => retry::run(args, &context),
         Verb::Gc(args) => gc::run(args, &context),
+        Verb::Backup(args) => backup::back_up(args, &context),
+        Verb::Restore(args) => backup::restore(args, &context),
+        Verb::Store(args) => store::run(args, &context),
         Verb::Config(args) => config::run(args, &context),
         Verb::Providers(args) => providers::run(args, &context),
         Verb::Models(args) => models::run(args, &context),
         Verb::Windows(args) => windows::run(args, &context),
         Verb::Prices(args) => prices::run(args, &context),
+        Verb::Schedules => schedules::run(&context),
         Verb::Completions(args) => completions::run(args, &context),
         Verb::Man(args) => man::run(args, &context),
         Verb::Init(args) => init::run(args, &context),

@@ -43,15 +43,23 @@ pub fn queue(
 ) -> Result<Queued, CliError> {
     let config = context.config()?;
     let name = file.to_str().ok_or_else(|| CliError::usage("the name of the file is not UTF-8"))?;
+    if let Some(key) = &ask.key
+        && let Some(known) = hold.known(&job_id(&keyed(key)))?
+    {
+        return Ok(Queued::known(known));
+    }
     check_room(file, &config.state_dir, hold)?;
-    let mut rejects = Rejects::beside(file);
+    let mut rejects = Rejects::beside(file, ask.rejects.as_deref());
     let mut staged = Staged::begin(&config.state_dir, hold)?;
     let summary = read(name, ask, &mut staged, &mut rejects)?;
     let rejected = rejects.finish()?.map(|path| (summary.rejected.n_bad as u32, path));
     let classes = ask.classes(&config.catalog, &summary.classes)?;
     ask.check_routes(&config.catalog, &summary.classes, &classes)?;
 
-    let fingerprint = fingerprint(ask, &summary.source.sha256, again);
+    let fingerprint = match &ask.key {
+        Some(key) => keyed(key),
+        None => fingerprint(ask, &summary.source.sha256, again),
+    };
     let id = job_id(&fingerprint);
     let mut source = summary.source.clone();
     source.fingerprint = hex(&fingerprint);
@@ -253,6 +261,11 @@ fn fingerprint(ask: &Ask, sha256: &str, again: bool) -> [u8; 32] {
     Sha256::digest(format!("{sha256} {} {again:?}", ask.fingerprint)).into()
 }
 
+/// SHA-256 of a key.
+fn keyed(key: &str) -> [u8; 32] {
+    Sha256::digest(format!("key {key}")).into()
+}
+
 /// `job_` and twelve characters: sixty bits of the fingerprint, without letters that look like digits.
 pub(super) fn job_id(fingerprint: &[u8; 32]) -> JobId {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -285,11 +298,12 @@ struct Rejects {
 }
 
 impl Rejects {
-    /// For the lines of `file`, in the working directory.
-    fn beside(file: &Path) -> Rejects {
+    /// For the lines of `file`, in this folder or in the working directory.
+    fn beside(file: &Path, folder: Option<&Path>) -> Rejects {
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("stdin");
         let stem = name.split('.').next().filter(|stem| !stem.is_empty() && *stem != "-").unwrap_or("stdin");
-        Rejects { path: format!("{stem}.rejected.jsonl").into(), file: None }
+        let name = format!("{stem}.rejected.jsonl");
+        Rejects { path: folder.map_or_else(|| name.clone().into(), |folder| folder.join(&name)), file: None }
     }
 
     fn finish(self) -> Result<Option<PathBuf>, CliError> {
@@ -302,6 +316,9 @@ impl Rejects {
 impl Write for Rejects {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.file.is_none() {
+            if let Some(folder) = self.path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
             self.file = Some(BufWriter::new(File::create(&self.path)?));
         }
         self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))

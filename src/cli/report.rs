@@ -26,54 +26,78 @@ use crate::report::page::samples::Sample;
 use crate::report::page::{self, poster};
 use crate::report::render::render_report;
 use crate::report::row::ResultRow;
-use crate::report::{JobReport, Report, Tally, breakdown};
+use crate::report::{JobReport, Report, Tally, breakdown, needs};
 use crate::results::folder::Folder;
 use crate::results::read;
 use crate::results::select::{Filter, Link, Selection, Texts};
 use crate::view::JobView;
 
 /// How far back goes a report that was not told.
-const A_DAY: Duration = Duration::from_secs(86_400);
+pub(super) const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// Reports on these jobs and their retries, or on all of late.
 pub fn run(args: &ReportArgs, context: &Context) -> Result<Exit, CliError> {
     let kind = args.output.as_deref().map(Kind::of).transpose()?;
     let now = context.setting().now;
     let mut rows = Rows::open(context)?;
-    let mut asked: Vec<JobId> = match args.jobs.is_empty() {
+    let asked: Vec<JobId> = match args.jobs.is_empty() {
         true => lately(&rows.views, now, args.since.unwrap_or(A_DAY)),
         false => args.jobs.iter().map(|asked| rows.find(asked)).collect::<Result<_, _>>()?,
     };
-    // A retry is read with the job it repeats, so that job comes first.
-    asked.sort_by_key(|job| rows.view(job).map(|view| view.submitted_at));
-    let catalog = &context.config()?.catalog;
-    let mut reading = Reading {
-        jobs: Vec::new(),
-        books: Books::new(&args.by, Against::new(catalog)),
-        missing: 0,
-        wanted: Wanted { most: args.samples, places: BTreeMap::new() },
-        now,
-    };
-    for job in &asked {
-        if reading.jobs.iter().all(|report| report.job_id != *job) {
-            let chain = rows.chain(context, job)?;
-            reading.read(&rows, &chain)?;
-        }
-    }
-    let samples = reading.wanted.samples(&rows)?;
+    let Gathered { report, all, samples } = gather(&mut rows, asked, &args.by, args.samples, context, now)?;
     rows.close()?;
-    let Reading { jobs, books, missing, .. } = reading;
-    let all = books.close(missing);
     for note in unseen(&args.by, &all) {
         context.note(&Line::new().add(Paint::Warn, note));
     }
-    let report = Report::new(jobs).with(all.clone());
     if let Some((kind, path)) = kind.zip(args.output.as_deref()) {
         fs::write(path, kind.bytes(&report, &all, &samples, now)?)
             .map_err(|error| cannot_write(path, &error))?;
     }
     tell(&report, &all, args, context)?;
     Ok(Exit::Done)
+}
+
+/// What a report shows.
+pub(super) struct Gathered {
+    /// The jobs, and what their rows add up to.
+    pub(super) report: Report,
+    /// The same sums, by whatever was asked for.
+    pub(super) all: Attribution,
+    /// Items to show.
+    pub(super) samples: Vec<Sample>,
+}
+
+/// Reads every row of these jobs and their retries once.
+pub(super) fn gather(
+    rows: &mut Rows,
+    mut asked: Vec<JobId>,
+    by: &[Key],
+    samples: usize,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Gathered, CliError> {
+    // A retry is read with the job it repeats, so that job comes first.
+    asked.sort_by_key(|job| rows.view(job).map(|view| view.submitted_at));
+    let catalog = &context.config()?.catalog;
+    let mut reading = Reading {
+        jobs: Vec::new(),
+        books: Books::new(by, Against::new(catalog)),
+        missing: 0,
+        wanted: Wanted { most: samples, places: BTreeMap::new() },
+        now,
+    };
+    for job in &asked {
+        if reading.jobs.iter().all(|report| report.job_id != *job) {
+            let chain = rows.chain(context, job)?;
+            reading.read(rows, &chain)?;
+        }
+    }
+    let samples = reading.wanted.samples(rows)?;
+    let Reading { jobs, books, missing, .. } = reading;
+    let all = books.close(missing);
+    let seen = jobs.iter().filter_map(|job| rows.view(&job.job_id));
+    let needs = needs::of(seen);
+    Ok(Gathered { report: Report::new(jobs).with(all.clone()).needing(needs), all, samples })
 }
 
 fn tell(report: &Report, all: &Attribution, args: &ReportArgs, context: &Context) -> Result<(), CliError> {
@@ -93,7 +117,7 @@ fn tell(report: &Report, all: &Attribution, args: &ReportArgs, context: &Context
 }
 
 /// Jobs that anything can have happened to since.
-fn lately(views: &[JobView], now: Timestamp, since: Duration) -> Vec<JobId> {
+pub(super) fn lately(views: &[JobView], now: Timestamp, since: Duration) -> Vec<JobId> {
     let from = now - since;
     let recent = views.iter().filter(|view| view.finished_at.is_none_or(|finished| finished >= from));
     recent.map(|view| view.job_id.clone()).collect()

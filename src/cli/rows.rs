@@ -61,15 +61,22 @@ impl Rows {
     pub fn open(context: &Context) -> Result<Rows, CliError> {
         let config = context.config()?;
         let prompts = Beside::of(&config.state_dir);
-        let mut hold = match prompts.is_there() {
+        let hold = match prompts.is_there() {
             true => Some(Hold::take(context)?),
             false => context.owner()?.map(Hold::Theirs),
         };
+        Rows::held(context, hold)
+    }
+
+    /// The same with a store that was taken, or whose owner was reached.
+    pub fn held(context: &Context, mut hold: Option<Hold>) -> Result<Rows, CliError> {
+        let config = context.config()?;
         let views = match &mut hold {
             Some(Hold::Ours(session)) => session.views()?,
             Some(Hold::Theirs(client)) => Jobs::views(client)?,
             None => Vec::new(),
         };
+        let prompts = Beside::of(&config.state_dir);
         Ok(Rows { folder: session::results(config), prompts, views, hold })
     }
 

@@ -120,7 +120,7 @@ pub struct Session {
     /// Every job and how far it is.
     pub ledger: Ledger,
     /// The budgets of the config.
-    pub limits: Limits,
+    limits: Limits,
     /// Its providers.
     catalog: Catalog,
 }
@@ -189,7 +189,7 @@ impl Jobs for Session {
 }
 
 /// The budgets of the config, in the zone it names or this machine's.
-fn limits_of(config: &Config) -> Limits {
+pub fn limits_of(config: &Config) -> Limits {
     config.budget.limits(super::zone::named())
 }
 
@@ -253,7 +253,7 @@ pub fn routes_of(catalog: &Catalog, job: &Job, now: Timestamp) -> Vec<Arc<Route>
 }
 
 /// How items of committed parts ended, for a store whose index is lost.
-fn final_states(results: &Path, job: &JobId, parts: u32) -> Result<FinalStates, StoreError> {
+pub(super) fn final_states(results: &Path, job: &JobId, parts: u32) -> Result<FinalStates, StoreError> {
     read::final_states(&Folder::new(results), job, parts)
         .map_err(|error| StoreError::Damaged(error.to_string()))
 }

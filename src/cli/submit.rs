@@ -16,6 +16,7 @@ use super::words::Setting;
 use crate::clock::Timestamp;
 use crate::input::BadLines;
 use crate::job::JobId;
+use crate::view::JobView;
 
 /// The first bad lines that are named; the rest is counted.
 const SHOWN_BAD: usize = 20;
@@ -37,6 +38,21 @@ pub struct Queued {
     pub rejected: Option<(u32, PathBuf)>,
     /// What else is worth knowing: blank lines skipped, streaming taken out.
     pub notes: Vec<String>,
+}
+
+impl Queued {
+    /// A job that was queued before.
+    pub fn known(view: JobView) -> Queued {
+        Queued {
+            job_id: view.job_id,
+            items: view.items,
+            already: true,
+            deadline_at: view.deadline_at,
+            max_cost_usd: view.max_cost_usd,
+            rejected: None,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// Queues every file with `queue` and prints the ids. Files before a bad one stay queued: their ids are

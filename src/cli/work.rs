@@ -18,8 +18,9 @@ use super::context::Context;
 use super::error::CliError;
 use super::session::{self, Session};
 use crate::clock::{self, Timestamp};
-use crate::control::{self, Asked, Listener};
-use crate::live::{self, Ended, LiveError, Setup, Show, Until};
+use crate::config::Config;
+use crate::control::{self, Asked, Listener, Request};
+use crate::live::{self, Ended, LiveError, Reload, Reloaded, Setup, Show, Until};
 use crate::provider::client::client;
 use crate::provider::http::Providers;
 use crate::webhook::Webhook;
@@ -49,26 +50,39 @@ pub fn work(
     end: Option<Timestamp>,
     show: impl FnMut(Show<'_>, bool),
 ) -> Result<Worked, CliError> {
-    work_for(session, context, until, end, |_| Ok(()), show)
+    work_with(Guests { reload: None, open: |_| Ok(()) }, session, context, until, end, show)
 }
 
-/// The same for others beside commands: `open` is given where they may ask, once someone answers.
-pub fn work_for(
+/// Whom a long-lived owner serves beside commands.
+pub struct Guests<F> {
+    /// Reads the config again, on SIGHUP and when another command asks for it.
+    pub reload: Option<Reload>,
+    /// Is given where others may ask, once someone answers there.
+    pub open: F,
+}
+
+/// The same for a long-lived owner.
+pub fn work_with(
+    guests: Guests<impl FnOnce(mpsc::Sender<Asked>) -> Result<(), CliError>>,
     session: Session,
     context: &Context,
     until: Until,
     end: Option<Timestamp>,
-    open: impl FnOnce(mpsc::Sender<Asked>) -> Result<(), CliError>,
     mut show: impl FnMut(Show<'_>, bool),
 ) -> Result<Worked, CliError> {
     let state = context.state_dir()?.to_owned();
-    let setup = setup(session, context)?;
+    let Guests { reload, open } = guests;
+    let heeds_hangup = reload.is_some();
+    let setup = Setup { reload, ..setup(session, context)? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let interrupted = Cell::new(false);
     let worked = runtime.block_on(async {
         let (asks, asked) = mpsc::channel::<Asked>(ASKED);
         let listener = Listener::bind(&state)?;
         open(asks.clone())?;
+        if heeds_hangup {
+            tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, asks.downgrade()));
+        }
         let server = tokio::spawn(control::serve(listener, asks));
         let (mut stops, stop) = stops()?;
         let stop = async {
@@ -95,24 +109,51 @@ pub fn work_for(
 
 fn setup(session: Session, context: &Context) -> Result<Setup, CliError> {
     let config = context.config()?;
+    let Reloaded { routes_for, providers, limits, webhook, .. } = in_force(config)?;
+    Ok(Setup {
+        limits,
+        webhook,
+        routes: session::all_routes(config, &session.ledger),
+        routes_for,
+        providers,
+        parts: session::parts(config)?,
+        store: session.store,
+        ledger: session.ledger,
+        reload: None,
+    })
+}
+
+/// What of a config can change while there is work.
+pub fn in_force(config: &Config) -> Result<Reloaded, CliError> {
     let http = client().map_err(CliError::usage)?;
     let providers = Providers::new(config.catalog.endpoints(), &http).map_err(CliError::usage)?;
-    let catalog = config.catalog.clone();
     let webhook = config.budget.webhook.as_ref();
     let webhook = webhook.map(|webhook| Webhook::new(&webhook.url, webhook.secret.as_ref())).transpose();
-    Ok(Setup {
-        limits: session.limits,
-        webhook: webhook.map_err(CliError::usage)?,
-        routes: session::all_routes(config, &session.ledger),
+    let catalog = config.catalog.clone();
+    let now = clock::now();
+    Ok(Reloaded {
+        routes: session::on_lanes(&catalog, catalog.routes(now), now),
         routes_for: Box::new(move |job| {
             let now = clock::now();
             session::on_lanes(&catalog, session::routes_of(&catalog, job, now), now)
         }),
         providers: Arc::new(providers),
-        parts: session::parts(config)?,
-        store: session.store,
-        ledger: session.ledger,
+        limits: session::limits_of(config),
+        webhook: webhook.map_err(CliError::usage)?,
     })
+}
+
+/// Asks for the config to be read again, as another command would; the log says what came of it.
+async fn reload_on_hangup(mut hangup: Signal, asks: mpsc::WeakSender<Asked>) {
+    while hangup.recv().await.is_some() {
+        let Some(asks) = asks.upgrade() else { return };
+        let (reply, answer) = oneshot::channel();
+        if asks.send(Asked { request: Request::Reload, reply }).await.is_err() {
+            return;
+        }
+        // The config's reader says all there is to say.
+        let _ = answer.await;
+    }
 }
 
 /// The second signal.

@@ -85,7 +85,11 @@ fn tags(section: &mut Section<'_>, log: &mut Log) -> BTreeMap<String, Caps> {
     tags
 }
 
-fn hook(section: &mut Section<'_>, env: &BTreeMap<String, String>, log: &mut Log) -> Option<Webhook> {
+pub(super) fn hook(
+    section: &mut Section<'_>,
+    env: &BTreeMap<String, String>,
+    log: &mut Log,
+) -> Option<Webhook> {
     let url = section.get("webhook", log, |value| {
         let written = reader::text(value)?;
         webhook::check_address(&written).map(|()| written)

@@ -21,8 +21,10 @@ mod budget;
 pub mod duration;
 pub mod find;
 mod hours;
+mod intake;
 pub mod lists;
 mod models;
+mod morning;
 mod problem;
 mod providers;
 mod reader;
@@ -34,6 +36,8 @@ mod template;
 mod variables;
 
 pub use budget::{Budget, Webhook};
+pub use intake::{Schedule, Terms, Watch};
+pub use morning::Morning;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sections::{Daemon, Defaults, Results};
 pub use show::{Setting, ShownConfig};
@@ -66,6 +70,12 @@ pub struct Config {
     pub budget: Budget,
     /// The daemon.
     pub daemon: Daemon,
+    /// Files that are submitted by the clock.
+    pub schedules: Vec<Schedule>,
+    /// Folders whose files are submitted.
+    pub watches: Vec<Watch>,
+    /// The report of the night.
+    pub morning: Morning,
     /// Where results go.
     pub results: Results,
     /// Where the queue is kept.
@@ -107,6 +117,9 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
     let defaults = sections::defaults(&mut root.section("defaults", &mut log), &mut log);
     let budget = budget::budget(&mut root.section("budget", &mut log), inputs.env, &mut log);
     let daemon = sections::daemon(&mut root.section("daemon", &mut log), inputs.env, &mut log);
+    let schedules = intake::schedules(&mut root, &defaults, &places, &mut log);
+    let watches = intake::watches(&mut root, &defaults, &places, &mut log);
+    let morning = morning::morning(&mut root.section("report", &mut log), &places, inputs.env, &mut log);
     let results = sections::results(&mut root.section("results", &mut log), &places, &mut log);
     let state_dir = sections::state(&mut root.section("state", &mut log), &places, &mut log);
     let providers = providers::read(&mut root, &bundled, &places, &mut log);
@@ -134,6 +147,9 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
             defaults,
             budget,
             daemon,
+            schedules,
+            watches,
+            morning,
             results,
             state_dir,
             catalog,

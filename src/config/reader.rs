@@ -48,6 +48,8 @@ pub(super) struct Section<'a> {
     table: &'a BTreeMap<String, Node>,
     origin: Origin,
     asked: Vec<&'static str>,
+    /// Its defaults are those of another section and shown there.
+    is_quiet: bool,
 }
 
 /// One entry of a list that takes lines and tables.
@@ -64,7 +66,13 @@ pub(super) type Parsed<T> = Result<T, String>;
 
 impl<'a> Section<'a> {
     pub(super) fn root(tree: &'a Tree) -> Section<'a> {
-        Section { path: String::new(), table: &tree.root, origin: Origin::Default, asked: Vec::new() }
+        Section {
+            path: String::new(),
+            table: &tree.root,
+            origin: Origin::Default,
+            asked: Vec::new(),
+            is_quiet: false,
+        }
     }
 
     /// A table below this one, empty where it is absent.
@@ -72,7 +80,9 @@ impl<'a> Section<'a> {
         let path = self.key(key);
         match self.node(key) {
             Some(node) => Section::of(path, node, log),
-            None => Section { path, table: &NOTHING, origin: Origin::Default, asked: Vec::new() },
+            None => {
+                Section { path, table: &NOTHING, origin: Origin::Default, asked: Vec::new(), is_quiet: false }
+            }
         }
     }
 
@@ -119,7 +129,10 @@ impl<'a> Section<'a> {
         let entry = |(path, node): (String, &'a Node)| match &node.value {
             Value::Text(text) => {
                 let origin = node.origin.clone();
-                Some(Entry::Text(text.clone(), Section { path, table: &NOTHING, origin, asked: Vec::new() }))
+                Some(Entry::Text(
+                    text.clone(),
+                    Section { path, table: &NOTHING, origin, asked: Vec::new(), is_quiet: false },
+                ))
             }
             Value::Table(_) => Some(Entry::Table(Section::of(path, node, log))),
             other => {
@@ -146,7 +159,7 @@ impl<'a> Section<'a> {
                 &NOTHING
             }
         };
-        Section { path, table, origin: node.origin.clone(), asked: Vec::new() }
+        Section { path, table, origin: node.origin.clone(), asked: Vec::new(), is_quiet: false }
     }
 
     /// Reads a value where one is set.
@@ -180,10 +193,15 @@ impl<'a> Section<'a> {
         log: &mut Log,
         parse: impl FnOnce(&Value) -> Parsed<T>,
     ) -> T {
-        if !self.table.contains_key(key) {
+        if !self.table.contains_key(key) && !self.is_quiet {
             log.settings.push(Setting::new(&self.key(key), default.1.to_owned(), &Origin::Default));
         }
         self.get(key, log, parse).unwrap_or(default.0)
+    }
+
+    /// Shows no defaults from here on: they are those of another section, and shown there.
+    pub(super) fn keep_quiet(&mut self) {
+        self.is_quiet = true;
     }
 
     /// Adds a problem with this section, or with one of its keys.

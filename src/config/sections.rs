@@ -89,53 +89,81 @@ fn worth(value: &Value) -> Parsed<Worth> {
     }
 }
 
+/// What holds where a config says nothing.
+fn usual() -> Defaults {
+    Defaults {
+        models: vec![vec!["@small".to_owned()], vec!["@large".to_owned()]],
+        deadline: DEADLINE.to_owned(),
+        check: None,
+        priority: 0,
+        options: JobOptions::default(),
+    }
+}
+
 pub(super) fn defaults(section: &mut Section<'_>, log: &mut Log) -> Defaults {
-    let usual = JobOptions::default();
-    let default_ladder = vec![vec!["@small".to_owned()], vec!["@large".to_owned()]];
-    let hold_above = (usual.hold_above, "\"$1\"");
-    let defaults = Defaults {
-        models: section.get_or("models", (default_ladder, LADDER), log, ladder),
-        deadline: section.get_or("deadline", (DEADLINE.to_owned(), "\"24h\""), log, reader::text_or_date),
-        check: section.get("check", log, check),
-        priority: section.get_or("priority", (0, "0"), log, reader::whole(-100, 100)),
+    let defaults = over(&usual(), section, log);
+    section.finish(log);
+    defaults
+}
+
+/// The keys of `[defaults]` in any section, over what holds where they are absent; the caller finishes it.
+pub(super) fn over(usual: &Defaults, section: &mut Section<'_>, log: &mut Log) -> Defaults {
+    let options = &usual.options;
+    Defaults {
+        models: section.get_or("models", (usual.models.clone(), LADDER), log, ladder),
+        deadline: section.get_or("deadline", (usual.deadline.clone(), "\"24h\""), log, reader::text_or_date),
+        check: section.get("check", log, check).or_else(|| usual.check.clone()),
+        priority: section.get_or("priority", (usual.priority, "0"), log, reader::whole(-100, 100)),
         options: JobOptions {
             check: None,
-            max_cost: section.get("max_cost", log, reader::money),
+            max_cost: section.get("max_cost", log, reader::money).or(options.max_cost),
             max_attempts: section.get_or(
                 "max_attempts",
-                (usual.max_attempts, "4"),
+                (options.max_attempts, "4"),
                 log,
                 reader::whole(1, 100),
             ),
-            tags: section.get("tags", log, reader::text_map).unwrap_or_default(),
-            when: section.get_or("when", (usual.when, "\"cheapest\""), log, reader::one_of(WHEN)),
+            tags: {
+                let mut tags = options.tags.clone();
+                tags.extend(section.get("tags", log, reader::text_map).unwrap_or_default());
+                tags
+            },
+            when: section.get_or("when", (options.when, "\"cheapest\""), log, reader::one_of(WHEN)),
             on_unknown: section.get_or(
                 "on_unknown",
-                (usual.on_unknown, "\"resend\""),
+                (options.on_unknown, "\"resend\""),
                 log,
                 reader::one_of(ON_UNKNOWN),
             ),
             unknown_resends: section.get_or(
                 "unknown_resends",
-                (usual.unknown_resends, "2"),
+                (options.unknown_resends, "2"),
                 log,
                 reader::whole(0, 100),
             ),
-            hold_above: section.get_or("hold_above", hold_above, log, reader::money),
-            accept_truncated: section.get_or("accept_truncated", (false, "false"), log, reader::boolean),
-            keep_input: section.get_or("keep_input", (false, "false"), log, reader::boolean),
-            allow_unpriced: section.get_or("allow_unpriced", (false, "false"), log, reader::boolean),
+            hold_above: section.get_or("hold_above", (options.hold_above, "\"$1\""), log, reader::money),
+            accept_truncated: section.get_or(
+                "accept_truncated",
+                (options.accept_truncated, "false"),
+                log,
+                reader::boolean,
+            ),
+            keep_input: section.get_or("keep_input", (options.keep_input, "false"), log, reader::boolean),
+            allow_unpriced: section.get_or(
+                "allow_unpriced",
+                (options.allow_unpriced, "false"),
+                log,
+                reader::boolean,
+            ),
             duplicates: section.get_or(
                 "duplicates",
-                (usual.duplicates, "\"auto\""),
+                (options.duplicates, "\"auto\""),
                 log,
                 reader::one_of(DUPLICATES),
             ),
-            give_up_above: section.get("give_up_above", log, worth),
+            give_up_above: section.get("give_up_above", log, worth).or(options.give_up_above),
         },
-    };
-    section.finish(log);
-    defaults
+    }
 }
 
 const DUPLICATES: &[(&str, Duplicates)] =
@@ -198,7 +226,7 @@ pub(super) fn state(section: &mut Section<'_>, places: &Places<'_>, log: &mut Lo
 }
 
 /// A folder; a relative one belongs to the folder of the config file.
-fn folder(value: &Value, places: &Places<'_>) -> Parsed<PathBuf> {
+pub(super) fn folder(value: &Value, places: &Places<'_>) -> Parsed<PathBuf> {
     let written = reader::text(value)?;
     if written.is_empty() {
         return Err("must name a folder".to_owned());

@@ -96,15 +96,26 @@ fn the_template_is_valid_and_names_every_key() {
     let inputs = Inputs { file: None, cwd: Path::new("/srv/night"), env: &env, flags: &[] };
     let places = sections::Places { base: Path::new("/srv/night"), inputs: &inputs };
     let mut root = Section::root(&tree);
-    sections::defaults(&mut root.section("defaults", &mut log), &mut log);
+    let defaults = sections::defaults(&mut root.section("defaults", &mut log), &mut log);
     budget::budget(&mut root.section("budget", &mut log), &env, &mut log);
     sections::daemon(&mut root.section("daemon", &mut log), &env, &mut log);
+    intake::schedules(&mut root, &defaults, &places, &mut log);
+    intake::watches(&mut root, &defaults, &places, &mut log);
+    morning::morning(&mut root.section("report", &mut log), &places, &env, &mut log);
     sections::results(&mut root.section("results", &mut log), &places, &mut log);
     sections::state(&mut root.section("state", &mut log), &places, &mut log);
     providers::read(&mut root, &Catalog::bundled(), &places, &mut log);
     models::read(&mut root, &mut log);
-    // Of a provider's or model's keys, some example has each.
+    let of_defaults: BTreeSet<String> =
+        log.asked.iter().filter_map(|(key, _)| key.strip_prefix("defaults.").map(str::to_owned)).collect();
+    // Of a provider's or model's keys, some example has each; schedules and folders repeat the defaults.
     let plain = |key: &str| {
+        if let Some((section, last)) = key.split_once("[0].")
+            && ["schedule", "watch"].contains(&section)
+            && of_defaults.contains(last)
+        {
+            return format!("defaults.{last}");
+        }
         let named = key.starts_with("providers.") || key.starts_with("models.");
         let last = key.rsplit('.').next().unwrap_or(key);
         if named { format!("{}{last}", &key[..2]) } else { key.to_owned() }

@@ -121,6 +121,15 @@ impl Client {
         }
     }
 
+    /// What a monitor reads.
+    pub fn metrics(&mut self) -> Result<String, ControlError> {
+        match self.ask(Request::Metrics, self.patience)? {
+            Response::Metrics(text) => Ok(text),
+            Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without metrics")),
+        }
+    }
+
     /// What checks taught of the models.
     pub fn odds(&mut self) -> Result<Vec<OddsView>, ControlError> {
         match self.ask(Request::Odds, self.patience)? {
@@ -177,20 +186,16 @@ impl Client {
     fn ask_views(&mut self, request: Request) -> Result<Vec<JobView>, ControlError> {
         match self.ask(request, self.patience)? {
             Response::Views(views) => Ok(views),
-            Response::Done | Response::Budgets(_) | Response::Allowances(_) | Response::Odds(_) => {
-                Err(self.not_ours("it answered without jobs"))
-            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered without jobs")),
         }
     }
 
     fn ask_done(&mut self, request: Request) -> Result<(), ControlError> {
         match self.ask(request, self.patience.max(LONG_PATIENCE))? {
             Response::Done => Ok(()),
-            Response::Views(_) | Response::Budgets(_) | Response::Allowances(_) | Response::Odds(_) => {
-                Err(self.not_ours("it answered with something else"))
-            }
             Response::Refused(refused) => Err(ControlError::Refused(refused)),
+            _ => Err(self.not_ours("it answered with something else")),
         }
     }
 
@@ -248,10 +253,8 @@ impl Iterator for Watch {
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.client.hear(self.client.patience) {
             Ok(Response::Views(views)) => Ok(views),
-            Ok(Response::Done | Response::Budgets(_) | Response::Allowances(_) | Response::Odds(_)) => {
-                Err(self.client.not_ours("it answered without jobs"))
-            }
             Ok(Response::Refused(refused)) => Err(ControlError::Refused(refused)),
+            Ok(_) => Err(self.client.not_ours("it answered without jobs")),
             Err(error) => Err(error),
         })
     }

@@ -116,6 +116,8 @@ pub enum Request {
         /// Of one class; of all where absent.
         class: Option<String>,
     },
+    /// What a monitor reads, see [`crate::metrics`].
+    Metrics,
     /// Read the config again.
     Reload,
     /// Stop as on SIGTERM.
@@ -136,6 +138,7 @@ impl Request {
             | Request::Odds
             | Request::ResetOdds { .. }
             | Request::ViewsOf { .. }
+            | Request::Metrics
             | Request::Reload
             | Request::Stop => None,
         }
@@ -159,6 +162,8 @@ pub enum Response {
     Allowances(Vec<AllowanceView>),
     /// To [`Request::Odds`].
     Odds(Vec<OddsView>),
+    /// To [`Request::Metrics`].
+    Metrics(String),
     /// It is done, and durable.
     Done,
     /// It is not done, and why.

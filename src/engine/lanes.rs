@@ -74,14 +74,32 @@ impl Lanes {
                 self.accounts.len() - 1
             });
             self.by_name.insert(route.name.clone(), self.lanes.len());
-            // Who states how many calls an account takes at once has said what its routes take, too.
-            let concurrency = route.limits.concurrency.or(route.account_limits.concurrency);
-            let quota = Quota::new(Limits { concurrency, ..route.limits }, now);
+            let quota = Quota::new(ceiling(&route), now);
             let ready = VecDeque::new();
             self.lanes.push(Lane { route, account, quota, dead: None, ready, ahead: 0, sends: (0, 0, 0) });
         }
         // Which routes a step has was worked out without the new ones.
         self.steps.clear();
+    }
+
+    /// Gives every lane the route of its name, with its prices and limits; one that has none any more takes
+    /// nothing. What is in flight stays counted.
+    pub(super) fn replace(&mut self, routes: Vec<Arc<Route>>, now: Timestamp) {
+        let by_name: HashMap<&str, &Arc<Route>> = routes.iter().map(|route| (&*route.name, route)).collect();
+        for lane in &mut self.lanes {
+            lane.route = match by_name.get(&*lane.route.name) {
+                Some(route) => Arc::clone(route),
+                None => {
+                    let unusable = Some("it is no longer in the config".to_owned());
+                    Arc::new(Route { unusable, ..(*lane.route).clone() })
+                }
+            };
+            let of_account = lane.route.account_limits;
+            lane.quota.set_ceiling(ceiling(&lane.route), now);
+            let concurrency = of_account.concurrency.or(Some(u32::MAX));
+            self.accounts[lane.account].2.set_ceiling(Limits { concurrency, ..of_account }, now);
+        }
+        self.add(routes, now);
     }
 
     pub(super) fn find(&self, route: &str) -> Option<usize> {
@@ -324,6 +342,12 @@ impl Lanes {
             self.accounts.iter().filter_map(|(_, account, _)| account.shut().map(|shut| shut.probe_at));
         pauses.chain(probes).filter(|&at| at > now).min().unwrap_or(Timestamp::MAX)
     }
+}
+
+/// Who states how many calls an account takes at once has said what its routes take, too.
+fn ceiling(route: &Route) -> Limits {
+    let concurrency = route.limits.concurrency.or(route.account_limits.concurrency);
+    Limits { concurrency, ..route.limits }
 }
 
 impl Lane {

@@ -49,6 +49,7 @@ mod odds;
 mod outcome;
 mod problem;
 mod queue;
+mod reload;
 mod schedule;
 mod send;
 #[cfg(test)]
@@ -73,6 +74,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 pub enum Event {
     /// Routes that ladders to come may name; those already known stay as they are.
     Routes(Vec<Arc<Route>>),
+    /// The routes of another config, all there are: those already known take its prices and limits, those
+    /// that are not among them take nothing more.
+    Reloaded(Vec<Arc<Route>>),
     /// A job's prompts are durable.
     Accepted(Arc<Job>),
     /// Items that were asked for with [`Effect::Read`].
@@ -227,6 +231,7 @@ impl Engine {
         self.set_clock(now);
         match event {
             Event::Routes(routes) => self.add_routes(routes),
+            Event::Reloaded(routes) => self.reloaded(routes),
             Event::Accepted(job) => self.accepted(job),
             Event::Prompts(job, items) => self.prompts(&job, items),
             Event::Recorded(seq) => self.recorded(seq),
@@ -280,10 +285,7 @@ impl Engine {
 
     fn add_routes(&mut self, routes: Vec<Arc<Route>>) {
         self.lanes.add(routes, self.now);
-        let jobs: Vec<Arc<Job>> = self.queues.values().map(|queue| queue.job.clone()).collect();
-        for job in jobs {
-            self.plan_for(&job);
-        }
+        self.plan_for_all();
     }
 
     fn accepted(&mut self, job: Arc<Job>) {

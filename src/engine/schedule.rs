@@ -146,6 +146,11 @@ impl Schedule {
         self.told.remove(job);
     }
 
+    /// The routes it was made for are others now.
+    pub(super) fn drop_plan(&mut self) {
+        self.made = None;
+    }
+
     fn next_look(&self) -> Timestamp {
         self.looked_at + AT_MOST_EVERY
     }
@@ -158,6 +163,14 @@ impl Engine {
         let mut varies = |names: &Vec<String>| self.lanes.of_step(names).iter().any(|route| varies(route));
         if job.options.when == When::Cheapest && steps.any(&mut varies) {
             self.schedule.jobs.insert(job.id.clone());
+        }
+    }
+
+    /// Looks at every job again, because routes have come or changed.
+    pub(super) fn plan_for_all(&mut self) {
+        let jobs: Vec<Arc<Job>> = self.queues.values().map(|queue| queue.job.clone()).collect();
+        for job in jobs {
+            self.plan_for(&job);
         }
     }
 

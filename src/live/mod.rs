@@ -27,6 +27,7 @@ use crate::control::{Asked, RefusedCode, Request, Response};
 use crate::engine::{Effect, Engine, Event, Notice};
 use crate::job::{Job, JobId};
 use crate::ledger::{Ledger, Limits};
+use crate::metrics::{self, Seen};
 use crate::provider::http::Providers;
 use crate::record::{JobChange, Seq};
 use crate::results::parts::Parts;
@@ -81,6 +82,25 @@ pub struct Setup {
     /// The budgets of the config.
     pub limits: Limits,
     /// Who is told of budgets that run low, beside whoever watches.
+    pub webhook: Option<Webhook>,
+    /// Reads the config again, where that may be asked for.
+    pub reload: Option<Reload>,
+}
+
+/// Reads the config again: all of it, checked, or why the old one stays in force.
+pub type Reload = Box<dyn FnMut() -> Result<Reloaded, String>>;
+
+/// What of a config can change while there is work.
+pub struct Reloaded {
+    /// All routes there are now; others take nothing more.
+    pub routes: Vec<Arc<Route>>,
+    /// As in [`Setup`].
+    pub routes_for: RoutesFor,
+    /// As in [`Setup`]; calls on their way are ended by the old ones.
+    pub providers: Arc<Providers>,
+    /// As in [`Setup`].
+    pub limits: Limits,
+    /// As in [`Setup`].
     pub webhook: Option<Webhook>,
 }
 
@@ -153,6 +173,7 @@ pub async fn run(
         parts: threads.parts.clone(),
         staged,
         routes_for: setup.routes_for,
+        reload: setup.reload,
         adopting: BTreeMap::new(),
         changing: VecDeque::new(),
         stop_asked: false,
@@ -183,6 +204,7 @@ struct Driver {
     /// Reads the headers of staged jobs.
     staged: PromptReader,
     routes_for: RoutesFor,
+    reload: Option<Reload>,
     /// Who waits for a job to be accepted.
     adopting: BTreeMap<JobId, Vec<Reply>>,
     /// Who waits for a change to be durable, in the order of the records.
@@ -286,6 +308,7 @@ impl Driver {
             Request::Budgets => {
                 drop(reply.send(Response::Budgets(self.engine.budgets(clock::now()))));
             }
+            Request::Metrics => drop(reply.send(Response::Metrics(self.metrics()))),
             Request::Allowances => drop(reply.send(Response::Allowances(self.engine.allowances()))),
             Request::Odds => {
                 drop(reply.send(Response::Odds(OddsView::all(self.engine.ledger()))));
@@ -313,15 +336,45 @@ impl Driver {
                     }
                 });
             }
-            Request::Reload => drop(reply.send(Response::refused(
-                RefusedCode::NotPossible,
-                "the config is read once, at the start: stop this process and start it again",
-            ))),
+            Request::Reload => drop(reply.send(self.reload())),
             Request::Stop => {
                 self.stop_asked = true;
                 let _ = reply.send(Response::Done);
             }
         }
+    }
+
+    fn metrics(&mut self) -> String {
+        let now = clock::now();
+        let (views, budgets) = (self.engine.views(now), self.engine.budgets(now));
+        let (ledger, routes) = (self.engine.ledger(), self.engine.routes());
+        metrics::render(&Seen { ledger, views: &views, budgets: &budgets, routes: &routes, now })
+    }
+
+    /// Puts another config in force, or says why the old one stays.
+    fn reload(&mut self) -> Response {
+        let Some(reload) = &mut self.reload else {
+            let why = "the config is read once, at the start: stop this process and start it again";
+            return Response::refused(RefusedCode::NotPossible, why);
+        };
+        let reloaded = match reload() {
+            Ok(reloaded) => reloaded,
+            Err(why) => return Response::refused(RefusedCode::Failed, why),
+        };
+        let mut routes = reloaded.routes;
+        let unfinished = self.engine.ledger().jobs().filter(|(_, state)| state.finished_at.is_none());
+        // Jobs may name routes that are in no list.
+        for route in unfinished.flat_map(|(job, _)| (reloaded.routes_for)(job)) {
+            if routes.iter().all(|known| known.name != route.name) {
+                routes.push(route);
+            }
+        }
+        self.providers = reloaded.providers;
+        self.routes_for = reloaded.routes_for;
+        self.posts.send_to(reloaded.webhook);
+        self.event(Event::Budgets(Box::new(reloaded.limits)));
+        self.event(Event::Reloaded(routes));
+        Response::Done
     }
 
     /// Answered when the record of the change is durable.

@@ -26,6 +26,11 @@ impl Posts {
         Posts { webhook, tasks: JoinSet::new() }
     }
 
+    /// From now on to this receiver.
+    pub(super) fn send_to(&mut self, webhook: Option<Webhook>) {
+        self.webhook = webhook;
+    }
+
     /// Sends what is an alert.
     pub(super) fn tell(&mut self, notice: &Notice) {
         while self.tasks.try_join_next().is_some() {}

@@ -106,6 +106,20 @@ impl Quota {
         Quota::new(Limits { concurrency: ceiling.concurrency.or(Some(u32::MAX)), ..ceiling }, now)
     }
 
+    /// Other ceilings from now on; what is in flight stays counted, what was learned holds below them.
+    pub fn set_ceiling(&mut self, ceiling: Limits, now: Timestamp) {
+        if ceiling == self.ceiling {
+            return;
+        }
+        self.clock.set(now);
+        let most = f64::from(ceiling.concurrency.unwrap_or(DEFAULT_CONCURRENCY));
+        // A pace that was cut by refusals is not sped up by a config that says nothing of it.
+        let is_raised = ceiling.concurrency != self.ceiling.concurrency;
+        self.parallel = if is_raised { most } else { self.parallel.min(most) };
+        self.ceiling = ceiling;
+        self.apply_limits(false);
+    }
+
     /// Takes room for one request of `input` and `output` tokens, or says why there is none.
     pub fn take(&mut self, now: Timestamp, input: u64, output: u64) -> Result<(), Busy> {
         self.opens(now)?;

@@ -12,6 +12,7 @@
 //! | [`by`] | what there is to group by |
 //! | [`sums`], [`groups`] | what a group adds up to; the groups add up to the total |
 //! | [`against`], [`savings`] | what it would have cost otherwise, and which lever saved what |
+//! | [`needs`] | what waits for a person |
 //! | [`forecast`] | a month like the days seen |
 //! | [`attribution`] | all of it in one pass over the rows |
 //! | [`breakdown`] | it as a terminal and as a spreadsheet show it |
@@ -37,6 +38,7 @@ pub mod chart;
 pub mod forecast;
 pub mod groups;
 pub mod items;
+pub mod needs;
 pub mod page;
 pub mod render;
 pub mod row;
@@ -46,6 +48,7 @@ pub mod sums;
 pub mod text;
 
 use attribution::Attribution;
+use needs::Need;
 use sums::percentile;
 
 /// `overnight report --json`.
@@ -58,12 +61,20 @@ pub struct Report {
     /// What their rows add up to, where they were read.
     #[serde(flatten)]
     pub attribution: Option<Attribution>,
+    /// What waits for a person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
 }
 
 impl Report {
     /// Of these jobs.
     pub fn new(jobs: Vec<JobReport>) -> Report {
-        Report { schema: "overnight.report/1", jobs, attribution: None }
+        Report { schema: "overnight.report/1", jobs, attribution: None, needs: Vec::new() }
+    }
+
+    /// With what waits for a person.
+    pub fn needing(self, needs: Vec<Need>) -> Report {
+        Report { needs, ..self }
     }
 
     /// With what their rows add up to.

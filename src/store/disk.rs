@@ -106,7 +106,7 @@ impl Disk {
     }
 
     /// A renamed, new or removed file is there for good only once its folder is synced.
-    pub(super) fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+    pub(crate) fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.pass(Kind::Other)?;
         File::open(dir)?.sync_all()
     }
@@ -136,7 +136,7 @@ impl Disk {
     }
 
     /// Writes a small file whole or not at all: aside, synced, renamed. Sync its folder to keep it.
-    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let aside = path.with_extension("tmp");
         let file = create(&aside)?;
         self.write_at(&file, bytes, 0)?;

@@ -299,7 +299,7 @@ impl Remains for FileStore {
         if at > self.journal.appended() {
             return Err(StoreError::Damaged(format!(
                 "{} ends at record {} but the index knows record {at}: journal files are missing; put them back, \
-                 or run `overnight doctor --repair` to go on without them",
+                 or run `overnight store repair` to go on without them",
                 self.state.join("journal").display(),
                 self.journal.appended()
             )));

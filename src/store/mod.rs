@@ -34,6 +34,7 @@ use crate::job::{Item, ItemIndex, Job, JobId};
 use crate::ledger::Ledger;
 use crate::record::{Checkpoint, Record, Seq};
 
+pub mod backup;
 pub mod beside;
 mod codec;
 pub mod disk;

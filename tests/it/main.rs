@@ -16,6 +16,8 @@ mod canary;
 mod cli;
 /// Ten thousand items against a provider that keeps books of its own.
 mod counterpart;
+/// The daemon by itself: schedules, watched folders, reloads, the morning report, operations.
+mod daemon;
 /// Costs against an exact model in another language.
 mod exact;
 /// Every wire family, by one set of tests.

@@ -389,3 +389,33 @@ pub struct GcArgs {
     #[arg(long)]
     pub dry_run: bool,
 }
+
+/// `overnight backup` and `overnight restore`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+A backup holds the queue and, of jobs that are not over, their parts in the results folder; it ends with
+backup.json, a list of all files with their hashes. Results of jobs that are over are yours to copy.")]
+pub struct BackupArgs {
+    /// The folder of the backup
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// `overnight store`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct StoreArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: StoreVerb,
+}
+
+/// What can be done with the files of the queue.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum StoreVerb {
+    /// Read every prompt and every record, and say whether all is whole
+    Check,
+    /// Make the index anew from the files
+    Rebuild,
+    /// Go on without what a damaged journal can no longer say
+    Repair,
+}

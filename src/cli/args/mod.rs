@@ -21,10 +21,10 @@ pub mod value;
 
 pub use job::{DaemonArgs, JobFlags, PlanArgs, QueueFlags, RetryArgs, RunArgs, SubmitArgs};
 pub use look::{
-    CatalogArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DemoArgs, ExportFormat, GcArgs, InitArgs,
-    ItemsArgs, JobArg, ManArgs, ModelsArgs, PricesArgs, PricesUpdateArgs, PricesVerb, ProvidersArgs,
-    ProvidersVerb, ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs,
-    WatchArgs, WindowsArgs,
+    BackupArgs, CatalogArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DemoArgs, ExportFormat, GcArgs,
+    InitArgs, ItemsArgs, JobArg, ManArgs, ModelsArgs, PricesArgs, PricesUpdateArgs, PricesVerb,
+    ProvidersArgs, ProvidersVerb, ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs,
+    StoreArgs, StoreVerb, WaitArgs, WatchArgs, WindowsArgs,
 };
 pub use token::{TokenArgs, TokenCreateArgs, TokenVerb};
 
@@ -141,6 +141,8 @@ pub enum Verb {
     Models(ModelsArgs),
     /// Show when prices change: which hours are cheap, and when the next ones open
     Windows(WindowsArgs),
+    /// Show when schedules fire next, which folders are watched and when the report comes
+    Schedules,
     /// Show the prices in force and where they come from
     Prices(PricesArgs),
     /// Show or check the config
@@ -153,6 +155,12 @@ pub enum Verb {
     Man(ManArgs),
     /// Delete the prompts and the index of jobs that ended long ago; results are kept
     Gc(GcArgs),
+    /// Copy the queue into a folder, while a daemon works on it too
+    Backup(BackupArgs),
+    /// Put a backup where the queue is to be
+    Restore(BackupArgs),
+    /// Look after the files of the queue
+    Store(StoreArgs),
 }
 
 #[cfg(test)]
@@ -203,6 +211,7 @@ mod tests {
             "providers check",
             "models",
             "windows",
+            "schedules --json",
             "prices show",
             "prices update",
             "prices update --from openrouter --file models.json --as-of 2026-11-21",
@@ -217,6 +226,11 @@ mod tests {
             "completions zsh",
             "man pages",
             "gc --older-than 30d --dry-run",
+            "backup /backups/monday",
+            "restore /backups/monday",
+            "store check",
+            "store rebuild",
+            "store repair -y",
             "--json --state-dir s --config c.toml status -v --no-progress -y --color never",
         ] {
             if let Err(kind) = parse(&format!("overnight {line}")) {

@@ -128,6 +128,13 @@ impl Bench {
         self.settle();
     }
 
+    /// Another config has these routes.
+    pub(super) fn reload(&mut self, routes: impl IntoIterator<Item = Route>) {
+        self.routes = shared(routes);
+        self.event(Event::Reloaded(self.routes.clone()));
+        self.settle();
+    }
+
     /// Syncs and ticks until nothing more happens by itself.
     pub(super) fn settle(&mut self) {
         for _ in 0..MOST_ROUNDS {

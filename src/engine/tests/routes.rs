@@ -6,6 +6,7 @@ use super::bench::{Bench, answer, order, refusal};
 use crate::attempt::{Answer, Outcome, RefusalKind};
 use crate::catalog::{Limits, Route};
 use crate::engine::{Engine, Notice};
+use crate::job::When;
 use crate::ledger::Ledger;
 use crate::money::Usage;
 use crate::plan::testing::{at, route, shared};
@@ -222,4 +223,41 @@ fn answers_teach_what_the_next_one_costs_also_after_a_restart_and_in_the_next_jo
     bench.answer("short");
     bench.submit(unlimited("job_2", 1));
     assert_eq!(bench.models(), ["b/brief"]);
+}
+
+#[test]
+fn another_config_has_other_prices_and_limits() {
+    let mut bench = Bench::new([route("a/m", 1), route("b/m", 5)]);
+    let asap = |id, n| order(id, n, "a/m|b/m").with(|order| order.job.options.when = When::Asap);
+    bench.submit(asap("job_1", 2));
+    assert_eq!(bench.models(), ["a/m"; 2]);
+    let two = Limits { concurrency: Some(2), ..Limits::default() };
+    bench.reload([route("a/m", 9), Route { limits: two, ..route("b/m", 5) }]);
+    bench.answer("good");
+    bench.answer("good");
+    assert_eq!(bench.engine.in_flight(), 0, "what was on its way ends as it began");
+    let job = bench.submit(asap("job_2", 6));
+    assert_eq!(bench.models(), ["b/m", "b/m", "a/m", "a/m", "a/m", "a/m"]);
+    while !bench.out.is_empty() {
+        bench.answer("good");
+    }
+    assert_eq!(bench.counts(&job).succeeded, 6);
+}
+
+#[test]
+fn a_route_that_is_in_the_config_no_more_takes_nothing() {
+    let mut bench = Bench::new([route("a/m", 1), route("b/m", 1)]);
+    let job = bench.submit(order("job_1", 1, "a/m"));
+    bench.refuse(RefusalKind::Auth);
+    assert_eq!(bench.waits(&job), [Waiting::NoRoute]);
+    // Another key, perhaps: an account that stopped is tried again.
+    bench.reload([route("a/m", 1)]);
+    assert_eq!(bench.models(), ["a/m"]);
+    bench.answer("good");
+    let gone = bench.submit(order("job_2", 1, "b/m"));
+    assert_eq!((bench.out.len(), bench.waits(&gone)), (0, vec![Waiting::NoRoute]));
+    bench.reload([route("b/m", 1), route("c/m", 1)]);
+    assert_eq!(bench.models(), ["b/m"]);
+    bench.submit(order("job_3", 1, "c/m"));
+    assert_eq!(bench.models(), ["b/m", "c/m"], "a new route is there for jobs to come");
 }

@@ -8,6 +8,7 @@
 //! | file | idea |
 //! |---|---|
 //! | [`tiles`] | the numbers on top |
+//! | [`needs`] | what waits for a person |
 //! | [`drawings`] | which charts a report has |
 //! | [`tables`] | jobs, groups, failures |
 //! | [`samples`] | prompts and answers, where they are asked for |
@@ -25,6 +26,7 @@ use crate::report::page::drawings::Drawings;
 use crate::report::page::samples::Sample;
 
 pub mod drawings;
+pub mod needs;
 pub mod poster;
 pub mod samples;
 pub mod tables;
@@ -67,6 +69,7 @@ pub fn html(report: &Report, all: &Attribution, samples: &[Sample], made_at: Tim
             ),
         );
     }
+    page += &needs::html(&report.needs);
     let drawings = Drawings::new(all, [WIDE, HALF], Ink::Text);
     page += &figure(drawings.hours.as_ref(), &tables::hours(all));
     let pair =

@@ -324,7 +324,7 @@ fn committed(snapshot: &Snapshot) -> BTreeMap<JobId, Seq> {
 
 fn damaged(path: &Path, seq: Seq) -> StoreError {
     StoreError::Damaged(format!(
-        "{} is damaged at record {seq}; run `overnight doctor --repair` to go on without what follows it",
+        "{} is damaged at record {seq}; run `overnight store repair` to go on without what follows it",
         path.display()
     ))
 }

@@ -80,7 +80,7 @@ fn a_bent_record_with_durable_ones_behind_it_is_refused() {
         night.rig.open = None;
         set_byte(&path, at, |byte| byte ^ 0x10);
         let message = night.rig.open().err().expect("damage is not passed over").to_string();
-        assert!(message.contains("overnight doctor --repair"), "{message}");
+        assert!(message.contains("overnight store repair"), "{message}");
         assert!(message.contains(path.to_str().unwrap()), "{message}");
         set_byte(&path, at, |byte| byte ^ 0x10);
     }

@@ -50,6 +50,7 @@ fn setup(config: &Config, disk: Disk) -> Setup {
         ledger,
         limits: Default::default(),
         webhook: None,
+        reload: None,
     }
 }
 

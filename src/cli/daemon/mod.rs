@@ -1,5 +1,16 @@
 //! `overnight daemon`: owns the store, works on whatever is queued and serves the HTTP API, until told
 //! to stop.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`attend`] | a thread that looks at the clock and into folders |
+//! | [`schedules`], [`folders`], [`submit`] | firings and files become jobs |
+//! | [`morning`] | the report of the night |
+//! | [`diary`] | what of this must survive a restart |
+//! | [`reload`] | another config while there is work |
+//! | [`notify`], [`harden`] | the service manager, and what is given up at the start |
+//!
+//! Shell.
 
 use std::net::SocketAddr;
 
@@ -11,11 +22,25 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::notice;
 use super::session::Session;
-use super::work::{Worked, work_for};
+use super::work::{Guests, Worked, work_with};
 use crate::clock;
+use crate::engine::Notice;
 use crate::live::{Ended, Show, Until};
 use crate::serve::Server;
 use crate::view::Waiting;
+
+mod attend;
+mod diary;
+mod folders;
+mod harden;
+mod morning;
+mod notify;
+mod reload;
+mod schedules;
+mod submit;
+
+use attend::{Attendant, Clerk, Order};
+use notify::Pulse;
 
 /// Works until a signal, a time, or until nothing is left to do.
 pub fn run(args: &DaemonArgs, context: &Context) -> Result<Exit, CliError> {
@@ -30,24 +55,54 @@ pub fn run(args: &DaemonArgs, context: &Context) -> Result<Exit, CliError> {
         .hint(format!("stop it (kill {pid}), or use another store with --state-dir")));
     }
     let server = serve(args.listen, context)?;
-    let session = Session::open(context)?;
+    harden::harden();
+    let mut session = Session::open(context)?;
+    let mut clerk = Clerk::new(context.clone())?;
     let unfinished = session.ledger.jobs().filter(|(_, state)| state.finished_at.is_none()).count();
     tracing::info!(state = %context.state_dir()?.display(), pid = std::process::id(), unfinished, "started");
+    if args.drain {
+        session = clerk.catch_up(session)?;
+    }
     let until = if args.drain { Until::Idle } else { Until::Stopped };
     let end = args.until.map(|moment| moment.resolve(clock::now(), &Local));
+    let attendant = Attendant::start(clerk);
+    let orders = attendant.orders();
+    let reload = reload::reader(context.clone(), orders.clone());
+    let mut pulse = Pulse::new();
     let mut told = false;
     let open = |driver| {
         server.open(driver)?;
         tracing::info!("listening on http://{}", server.address());
         Ok(())
     };
-    let worked = work_for(session, context, until, end, open, |shown, stopping| {
+    let guests = Guests { reload: Some(reload), open };
+    let worked = work_with(guests, session, context, until, end, |shown, stopping| {
         if stopping && !told {
             told = true;
+            notify::stopping();
             tracing::info!("stopping: answers on their way are still taken; a second signal stops at once");
         }
+        match &shown {
+            Show::Views(_) => pulse.beat(),
+            Show::Notice(Notice::Finished(job)) => drop(orders.send(Order::Finished(job.clone()))),
+            _ => {}
+        }
         log(&shown);
-    })?;
+    });
+    notify::stopping();
+    drop(orders);
+    attendant.stop();
+    ended(worked?, args, context)
+}
+
+fn ended(worked: Worked, args: &DaemonArgs, context: &Context) -> Result<Exit, CliError> {
+    let is_over = !matches!(worked, Worked::Interrupted | Worked::Abandoned);
+    if is_over && (args.drain || args.until.is_some()) {
+        // What was done is done; a report that cannot be written is only told.
+        if let Err(error) = Clerk::last_report(context) {
+            tracing::error!("the report was not written: {}", error.human(false).trim());
+        }
+    }
     match worked {
         Worked::Ended(Ended::Blocked(job, waiting, words)) => {
             tracing::warn!(%job, waiting = waiting.as_str(), "{words}");

@@ -1,0 +1,100 @@
+//! The report of the night.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+
+use super::{all_over, night, prompts, stop, until};
+
+/// A receiver that takes every message: its headers and its body.
+fn receiver() -> (String, Receiver<(Vec<String>, serde_json::Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push(line.trim().to_lowercase());
+            }
+            let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut body).unwrap();
+            stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").unwrap();
+            if sender.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
+                return;
+            }
+        }
+    });
+    (address, receiver)
+}
+
+#[test]
+fn a_night_that_ends_is_reported_to_a_folder_and_a_webhook() {
+    let (url, received) = receiver();
+    let (overnight, _provider) = night(&format!(
+        "[report]\nat = \"07:00\"\ntz = \"UTC\"\nwebhook = \"{url}\"\nwebhook_secret = \"env:HOOK\"\n\
+         [[watch]]\ndir = \"inbox\"\nsettle = \"1s\"\n"
+    ));
+    fs::create_dir(overnight.path().join("inbox")).unwrap();
+    overnight.write("inbox/good.jsonl", prompts("canary", 3));
+    overnight.write("inbox/bad.jsonl", "{\n");
+    let mut command = overnight.command("daemon --drain");
+    let ran = crate::support::Ran::of(&command.env("HOOK", "whsec_c2VjcmV0").output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+
+    let today = chrono::DateTime::<chrono::Utc>::from(
+        std::fs::metadata(overnight.path().join("daemon.json")).unwrap().modified().unwrap(),
+    );
+    let page = overnight.path().join(format!("overnight-reports/{}.html", today.format("%Y-%m-%d")));
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("What needs you") && page.contains("inbox/rejected/bad.jsonl"), "{page}");
+    assert!(!page.contains("canary 1"), "no prompt is in it");
+
+    let (head, body) = received.recv().unwrap();
+    for header in ["webhook-id: report_", "webhook-timestamp: ", "webhook-signature: v1,"] {
+        assert!(head.iter().any(|line| line.starts_with(header)), "{header} {head:?}");
+    }
+    assert_eq!((&body["type"], &body["data"]["succeeded"]), (&"report.ready".into(), &3.into()));
+    assert_eq!(body["data"]["jobs"][0]["name"], "good");
+    assert_eq!(body["data"]["needs"][0]["kind"], "intake");
+    assert!(!body.to_string().contains("canary"), "{body}");
+}
+
+#[test]
+fn a_report_that_is_due_is_written_while_the_daemon_works_and_once() {
+    let (overnight, _provider) = night("[report]\nat = \"07:00\"\ntz = \"UTC\"\n");
+    overnight.write("in.jsonl", prompts("a", 2));
+    overnight.write(
+        "daemon.json",
+        r#"{"report":{"rule":"0 7 * * * UTC","seen":"2026-10-01T12:00:00Z","firing":null}}"#,
+    );
+    let mut daemon = overnight.start("daemon");
+    daemon.until("wrote the report");
+    let diary: serde_json::Value =
+        serde_json::from_slice(&fs::read(overnight.path().join("daemon.json")).unwrap()).unwrap();
+    assert!(diary["report"]["seen"].as_str().unwrap().ends_with("T07:00:00Z"), "{diary}");
+    let stderr = stop(daemon);
+    assert!(!stderr.contains("not now"), "{stderr}");
+}
+
+#[test]
+fn every_job_is_reported_where_that_is_wanted() {
+    let (overnight, _provider) = night("[report]\neach_job = true\ndir = \"out\"\n");
+    overnight.write("in.jsonl", prompts("a", 2));
+    let mut daemon = overnight.start("daemon");
+    daemon.until("started");
+    assert_eq!(overnight.run("submit in.jsonl").code, 0);
+    let views = until(&overnight, |views| all_over(views, 1));
+    daemon.until("wrote the report");
+    stop(daemon);
+    let page = fs::read_to_string(overnight.path().join(format!("out/{}.html", views[0].job_id))).unwrap();
+    assert!(page.contains("<!doctype html>") && page.contains(views[0].job_id.as_str()));
+}
