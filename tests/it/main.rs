@@ -28,6 +28,8 @@ mod judges;
 mod kills;
 /// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.
 mod nights;
+/// Real gateways and a real inference server.
+mod peers;
 /// `plan`: forecasts, samples, replays.
 mod planning;
 /// The verbs that read: results, items, show, report, retry, gc, and those about the set-up.
