@@ -25,6 +25,8 @@ use crate::families::{item, question, with};
 mod litellm;
 /// llama.cpp's server.
 mod llama;
+/// OpenAI's published types.
+mod openai;
 /// Portkey's gateway.
 mod portkey;
 /// Their processes.

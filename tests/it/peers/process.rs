@@ -85,6 +85,7 @@ pub(super) fn installed(path: impl AsRef<OsStr>) -> PathBuf {
     cache.join(path.as_ref())
 }
 
-fn ours(file: &str) -> PathBuf {
+/// A file of ours beside the requirements.
+pub(super) fn ours(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(file)
 }
