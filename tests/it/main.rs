@@ -40,6 +40,8 @@ mod readme;
 mod reviews;
 /// The routing score: its reading, its bounds, its figures.
 mod score;
+/// `providers check`, and what it tries out.
+mod smoke;
 /// What more than one of the others needs.
 mod support;
 /// Bad keys, no credit, retired models, providers that are down.

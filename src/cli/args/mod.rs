@@ -21,8 +21,9 @@ pub mod value;
 pub use job::{DaemonArgs, JobFlags, PlanArgs, QueueFlags, RetryArgs, RunArgs, SubmitArgs};
 pub use look::{
     CatalogArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DemoArgs, ExportFormat, GcArgs, InitArgs,
-    ItemsArgs, JobArg, ManArgs, PricesArgs, PricesUpdateArgs, PricesVerb, ProvidersArgs, ProvidersVerb,
-    ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs, WatchArgs, WindowsArgs,
+    ItemsArgs, JobArg, ManArgs, PricesArgs, PricesUpdateArgs, PricesVerb, ProvidersArgs, ProvidersCheckArgs,
+    ProvidersVerb, ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs, WaitArgs,
+    WatchArgs, WindowsArgs,
 };
 
 const EXAMPLES: &str = "\

@@ -124,3 +124,27 @@ fn a_job_through_litellm_costs_what_its_headers_say() {
     let billed: i64 = provider.log().iter().map(|line| line.billed.nano()).sum();
     assert_eq!(paid, billed);
 }
+
+#[test]
+fn what_litellm_can_do_is_told() {
+    let provider = upstream();
+    let overnight = Overnight::new();
+    let gateway = start(overnight.path(), &provider);
+    overnight
+        .write("overnight.toml", format!("[providers.litellm]\nbase_url = \"{}/v1\"\n", gateway.address));
+    let mut command = overnight.command("providers check litellm --smoke --model m -y --json");
+    let ran = Ran::of(&command.env("LITELLM_API_KEY", MASTER).output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let document = ran.json();
+    assert_eq!(document["providers"][0]["found"]["models"], 7, "{document}");
+    let smoke = &document["smoke"][0];
+    let trial =
+        |name: &str| smoke["trials"].as_array().unwrap().iter().find(|trial| trial["trial"] == name).unwrap();
+    for name in ["chat", "json", "tools", "error"] {
+        assert_eq!(trial(name)["verdict"], "works", "{smoke:#}");
+    }
+    assert!(trial("chat")["headers"].to_string().contains("x-litellm-response-cost"), "{smoke:#}");
+    let billed = provider.log()[0].billed.as_f64();
+    assert_eq!(trial("chat")["cost_usd"], billed, "the cost is the header's");
+    assert!(trial("stream")["cost_usd"].is_null(), "before the end of a stream it does not know");
+}
