@@ -16,7 +16,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
-use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::lane::on_lane;
@@ -29,6 +28,11 @@ use crate::clock::{self, Timestamp};
 use crate::engine::Call;
 use crate::job::Wire;
 use crate::provider::{anthropic, gemini, limits, openai, translate};
+
+mod look;
+mod trial;
+
+pub use look::{Look, Problem};
 
 /// The most of a body that is read, after decompression; a gzip bomb ends here.
 const MOST_BODY: usize = 64 * 1024 * 1024;
@@ -109,6 +113,14 @@ impl HttpProvider {
             Ok((wire, body)) => (wire, on_lane(body, wire, &call.route.lane)),
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
+        let request = self.post(call, wire, body);
+        let sent_at = clock::now();
+        let (outcome, hints) = self.exchange(request, wire).await;
+        Ending { outcome, hints, sent_at }
+    }
+
+    /// What is sent, headers and all.
+    fn post(&self, call: &Call, wire: Wire, body: Bytes) -> Request {
         let mut request = Request::new(Method::POST, self.url(wire, &call.route.model));
         *request.headers_mut() = self.headers.clone();
         if wire == Wire::Messages {
@@ -118,10 +130,7 @@ impl HttpProvider {
         let id = HeaderValue::try_from(call.attempt.to_string()).expect("letters and digits");
         request.headers_mut().insert(HeaderName::from_static("x-client-request-id"), id);
         *request.body_mut() = Some(body.into());
-
-        let sent_at = clock::now();
-        let (outcome, hints) = self.exchange(request, wire).await;
-        Ending { outcome, hints, sent_at }
+        request
     }
 
     /// The format of the request, and its body.
@@ -156,25 +165,6 @@ impl HttpProvider {
             Wire::Embeddings => openai::read(response, openai::Path::Embeddings, quirks, now),
             Wire::Messages => anthropic::read(response, quirks, now),
             Wire::GenerateContent => gemini::read(response, quirks, now),
-        }
-    }
-
-    /// The models this account may use, as `GET /models` lists them.
-    pub async fn models(&self) -> Result<Vec<String>, String> {
-        let mut request = Request::new(Method::GET, self.models_url.clone());
-        *request.headers_mut() = self.headers.clone();
-        let asked = async {
-            let mut response = self.client.execute(request).await.map_err(|error| self.describe(&error))?;
-            let mut chunks = Chunks::default();
-            match receive(&mut response, &mut chunks, MOST_BODY).await {
-                End::Complete => Ok((response.status().as_u16(), self.scrubber.body(chunks.into_bytes()))),
-                end => Err(self.scrubber.text(&end.describe())),
-            }
-        };
-        let (status, body) = timeout(self.endpoint.timeout, asked).await.map_err(|_| self.timed_out())??;
-        match status {
-            200..=299 => model_names(&body),
-            _ => Err(self.scrubber.text(&format!("HTTP {status}: {}", first_words(&body)))),
         }
     }
 
@@ -405,27 +395,6 @@ impl Chunks {
     fn into_bytes(self) -> Bytes {
         if self.all.is_empty() { Bytes::copy_from_slice(&self.first) } else { self.all.into() }
     }
-}
-
-/// `{"data": [{"id": …}]}`, the list alone (Together), or `{"models": [{"name": "models/…"}]}` (Gemini).
-fn model_names(body: &[u8]) -> Result<Vec<String>, String> {
-    let reply: Value =
-        serde_json::from_slice(body).map_err(|_| "the list of models is not JSON".to_owned())?;
-    if let Some(models) = reply["models"].as_array() {
-        let names = models.iter().filter_map(|model| model["name"].as_str());
-        return Ok(names.map(|name| name.trim_start_matches("models/").to_owned()).collect());
-    }
-    let list = if reply.is_array() { &reply } else { &reply["data"] };
-    let models = list.as_array().ok_or("the list of models has no `data`")?;
-    Ok(models.iter().filter_map(|model| model["id"].as_str()).map(str::to_owned).collect())
-}
-
-fn first_words(body: &[u8]) -> String {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let message =
-        value["error"]["message"].as_str().or(value["error"].as_str()).or(value["message"].as_str());
-    let text = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
-    text.chars().take(300).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! - [`conventions`]: how the other families count usage.
 //! - [`limits`]: rate-limit headers and `Retry-After`.
 //! - [`http`]: the shell that sends; [`client`]: the one HTTP client all providers share.
+//! - [`smoke`]: trials of a provider, to tell what it can do.
 //! - [`simulated`]: a provider that is all made up, with books of its own.
 
 pub mod anthropic;
@@ -24,6 +25,7 @@ mod refusal;
 mod response;
 mod scrub;
 pub mod simulated;
+pub mod smoke;
 mod text;
 pub mod translate;
 mod words;

@@ -75,6 +75,11 @@ fn meaning(said: &Said, status: u16, quirks: &Quirks) -> Meaning {
     if said.portkey_failure && matches!(status, 400..=403) {
         return Meaning::Refused(Auth);
     }
+    // A gateway that lost, or could not read, what was answered behind it. Portkey's own failures are of
+    // that kind: what it refuses before it asks is a 400.
+    if status == 500 && (said.portkey_failure || words::lost_behind(&said.message)) {
+        return Meaning::Unknown(ErrorCode::Network);
+    }
     if let Some(&kind) = quirks.statuses.get(&status) {
         return Meaning::Refused(kind);
     }
@@ -214,12 +219,12 @@ impl Said {
     }
 }
 
-/// The provider's words: a plain string, a `message`, or FastAPI's `detail`.
+/// The provider's words: a plain string, a `message`, FastAPI's `detail`, or what Portkey makes of a page.
 fn message(error: &Value, plain: Option<&str>) -> String {
     if let Some(plain) = plain {
         return plain.to_owned();
     }
-    let fields = [&error["message"], &error["detail"], &error["msg"]];
+    let fields = [&error["message"], &error["detail"], &error["msg"], &error["html-message"]];
     match fields.into_iter().find(|field| !field.is_null()) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(problems)) => {

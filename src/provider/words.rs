@@ -75,6 +75,7 @@ pub(super) fn word(word: &str) -> Option<RefusalKind> {
         | "AccessDeniedException"
         | "account_deactivated"
         | "unsupported_country_region_territory"
+        | "no_db_connection"
         | "1000"
         | "1001"
         | "1002"
@@ -93,6 +94,7 @@ pub(super) fn word(word: &str) -> Option<RefusalKind> {
         | "not_found_error"
         | "NOT_FOUND"
         | "ResourceNotFoundException"
+        | "not_supported_error"
         | "1211"
         | "1221" => ModelGone,
 
@@ -102,6 +104,7 @@ pub(super) fn word(word: &str) -> Option<RefusalKind> {
         | "string_too_long"
         | "string_above_max_length"
         | "request_too_large"
+        | "exceed_context_size_error"
         | "1261" => TooLong,
 
         "content_filter"
@@ -130,7 +133,7 @@ const STRONGER_THAN_WORDS: [(&str, RefusalKind); 7] = [
 
 /// Phrases of vendors and gateways whose code is no more than the status; LiteLLM puts the name of a
 /// class there.
-const WEAKER_THAN_WORDS: [(&str, RefusalKind); 20] = [
+const WEAKER_THAN_WORDS: [(&str, RefusalKind); 21] = [
     ("contextwindowexceedederror", TooLong),
     ("context length exceeded", TooLong),
     ("exceeds the context window", TooLong),
@@ -143,6 +146,8 @@ const WEAKER_THAN_WORDS: [(&str, RefusalKind); 20] = [
     ("content_filter", Blocked),
     ("content management policy", Blocked),
     ("budgetexceedederror", NoCredit),
+    // Gemini says the same of a rate.
+    ("openaiexception - you exceeded your current quota", NoCredit),
     ("insufficient balance", NoCredit),
     ("credit balance is too low", NoCredit),
     ("api key not valid", Auth),
@@ -152,6 +157,23 @@ const WEAKER_THAN_WORDS: [(&str, RefusalKind); 20] = [
     ("invalid model name passed in model=", ModelGone),
     ("overloaded", Capacity),
 ];
+
+/// What gateways say when the answer they waited for was lost or could not be read; it may have been billed.
+/// LiteLLM says `Connection error.` also where nobody was there, which cannot be told apart.
+const LOST_BEHIND: [&str; 6] = [
+    "exception - connection error",
+    "exception - expecting value",
+    "invalid response from llm endpoint",
+    "econnreset",
+    "other side closed",
+    "socket hang up",
+];
+
+/// Whether a gateway says that it lost the answer of who stands behind it.
+pub(super) fn lost_behind(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    LOST_BEHIND.iter().any(|phrase| message.contains(phrase))
+}
 
 /// What a message says whatever code stands beside it.
 pub(super) fn strong_phrase(message: &str) -> Option<RefusalKind> {

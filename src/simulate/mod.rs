@@ -9,8 +9,8 @@
 //! |---|---|
 //! | `POST /v1/chat/completions`, `/v1/responses`, `/v1/embeddings` | answers |
 //! | `POST /v1/messages` | answers as Anthropic gives them |
-//! | `POST /v1beta/models/MODEL:generateContent` | answers as Gemini gives them |
-//! | `GET /v1/models` | the models |
+//! | `POST /v1beta/models/MODEL:generateContent` | answers as Gemini gives them; also `:streamGenerateContent` |
+//! | `GET /v1/models`, `/v1beta/models` | the models |
 //! | `GET /sim/ledger` | totals and peaks; see [`Summary`] |
 //! | `GET /sim/log` | the request log as JSON lines; see [`LineOut`] |
 //! | `POST /sim/faults` | what goes wrong from now on; see [`FaultChange`] |

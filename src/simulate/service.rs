@@ -21,6 +21,9 @@ use crate::provider::simulated::{self as model, Act, ClientId, FaultChange, GARB
 /// A larger body is refused; the largest that real providers take are smaller.
 const MAX_BODY: usize = 64 << 20;
 
+/// The end of a Gemini address that asks for pieces.
+const STREAMED: &str = ":streamGenerateContent";
+
 /// The connection is to be reset.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is reset")]
@@ -42,6 +45,9 @@ pub(super) async fn respond(
     if let Some(model) = generated_by(path).filter(|_| parts.method == Method::POST) {
         return serve(&shared, &switch, Wire::GenerateContent, Some(model), &parts, &body).await;
     }
+    if path == "/v1beta/models" && parts.method == Method::GET {
+        return Ok(json(wire::gemini_models(&shared.lock().config().models)));
+    }
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let wire = match (&parts.method, path) {
         (&Method::POST, "/chat/completions") => Wire::Chat,
@@ -57,9 +63,9 @@ pub(super) async fn respond(
     serve(&shared, &switch, wire, None, &parts, &body).await
 }
 
-/// The model in `/v1beta/models/MODEL:generateContent`, which is also served as `/v1`.
+/// The model in `/v1beta/models/MODEL:generateContent`, which is also served as `/v1` and in pieces.
 fn generated_by(path: &str) -> Option<&str> {
-    let path = path.strip_suffix(":generateContent")?;
+    let path = path.strip_suffix(":generateContent").or_else(|| path.strip_suffix(STREAMED))?;
     let path = path.strip_prefix("/v1beta/").or_else(|| path.strip_prefix("/v1/"))?;
     Some(path.strip_prefix("models/").unwrap_or(path))
 }
@@ -96,8 +102,12 @@ async fn serve(
     if !reply.latency.is_zero() {
         tokio::time::sleep(reply.latency).await;
     }
+    let in_pieces = asked.stream || parts.uri.path().ends_with(STREAMED);
     let shape = Shape { wire, base64: asked.base64, tool: asked.tool };
     let mut response = match reply.act {
+        Act::Answer(answer) if in_pieces => {
+            with_body("text/event-stream", Sent::whole(wire::stream(wire, stamp, &answer)))
+        }
         Act::Answer(answer) => json(wire::answer(&shape, stamp, &answer)),
         Act::CutBody(answer) => {
             let whole = wire::answer(&shape, stamp, &answer);

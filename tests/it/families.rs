@@ -123,7 +123,7 @@ fn model() -> Model {
     Model::new("m", Price { input: 100_500, output: 400_500, cache_read: Some(10_050), ..Price::default() })
 }
 
-fn item(wire: Wire, body: &Value) -> Item {
+pub(crate) fn item(wire: Wire, body: &Value) -> Item {
     Item {
         index: 0,
         custom_id: "r-1".into(),
@@ -138,11 +138,11 @@ fn item(wire: Wire, body: &Value) -> Item {
     }
 }
 
-fn question() -> Value {
+pub(crate) fn question() -> Value {
     json!({"messages": [{"role": "user", "content": "What is it?"}], "max_completion_tokens": 60})
 }
 
-fn with(changes: Value) -> Value {
+pub(crate) fn with(changes: Value) -> Value {
     let mut chat = question();
     chat.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     chat

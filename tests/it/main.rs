@@ -30,6 +30,8 @@ mod judges;
 mod kills;
 /// Simulated nights: the engine under faults, power cuts and clock jumps, from seeds.
 mod nights;
+/// Real gateways and a real inference server.
+mod peers;
 /// `plan`: forecasts, samples, replays.
 mod planning;
 /// The verbs that read: results, items, show, report, retry, gc, and those about the set-up.
@@ -42,6 +44,8 @@ mod reviews;
 mod score;
 /// The HTTP API of the daemon, by plain requests and by the SDKs of others.
 mod serve;
+/// `providers check`, and what it tries out.
+mod smoke;
 /// What more than one of the others needs.
 mod support;
 /// Bad keys, no credit, retired models, providers that are down.

@@ -14,6 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Files that go in and come out.
 pub(crate) mod folder;
+/// Providers of the bundled table at addresses of tests.
+pub(crate) mod profile;
 /// The binary while it runs.
 pub(crate) mod running;
 /// A provider that answers as told, byte for byte.

@@ -30,8 +30,8 @@ pub struct ProviderRow {
     pub name: String,
     /// Its name for people.
     pub title: String,
-    /// `ready`, `no key`, `no address`, `lane off` or `prices only`; `providers check` puts what it
-    /// found in its place.
+    /// `ready`, `no key`, `no address`, `lane off` or `prices only`; of a local one that can be asked,
+    /// `running` or `not running`. `providers check` puts what it found in its place.
     pub state: String,
     /// Where its key is from.
     pub key: Option<String>,
@@ -62,28 +62,52 @@ pub struct ProviderRow {
 }
 
 /// What asking a provider for its models came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Found {
     /// How long the answer took.
     pub ping_ms: u64,
     /// Models it lists for this key.
     pub models: Option<usize>,
+    /// Models of the table that it lists no more.
+    pub gone: Vec<String>,
+    /// How far this machine's clock is ahead of its.
+    pub clock_ahead_ms: Option<i64>,
+    /// Limits it stated, in words.
+    pub limits: Option<String>,
     /// Why it cannot be used.
     pub problem: Option<String>,
 }
 
+/// A clock that is off by less is no trouble: times of requests are for people, and limits renew slowly.
+const CLOCK_OFF_MS: i64 = 5_000;
+
+/// Names of models that are shown; the others are counted.
+const MOST_NAMES: usize = 3;
+
 impl ProviderRow {
     /// Puts what asking came to in the place of what was known before.
-    pub fn set_found(&mut self, ping_ms: u64, answer: Result<usize, String>) {
-        let refused = |problem: &str| problem.starts_with("HTTP 401") || problem.starts_with("HTTP 403");
-        let state = match &answer {
-            Ok(_) => "ok",
-            Err(problem) if refused(problem) => "key rejected",
-            Err(problem) if problem.starts_with("HTTP ") => "refused",
-            Err(_) => "down",
-        };
+    pub fn set_found(&mut self, state: &str, found: Found) {
         state.clone_into(&mut self.state);
-        self.found = Some(Found { ping_ms, models: answer.as_ref().ok().copied(), problem: answer.err() });
+        self.found = Some(found);
+    }
+}
+
+impl Found {
+    /// What there is to say beside that it answers.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = vec![format!("ping {}ms", self.ping_ms)];
+        remarks.extend(self.limits.clone());
+        if !self.gone.is_empty() {
+            let more = self.gone.len().saturating_sub(MOST_NAMES);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let names = &self.gone[..self.gone.len().min(MOST_NAMES)];
+            remarks.push(format!("lists no more: {}{more}", names.join(", ")));
+        }
+        if let Some(ahead) = self.clock_ahead_ms.filter(|ahead| ahead.abs() >= CLOCK_OFF_MS) {
+            let side = if ahead > 0 { "ahead of" } else { "behind" };
+            remarks.push(format!("this clock is {}s {side} theirs", ahead.abs() / 1_000));
+        }
+        remarks
     }
 }
 
@@ -206,10 +230,10 @@ impl ProviderRow {
             return format!("{problem}{}", start.unwrap_or_default());
         }
         let window = Some(self.window_text(now, zone)).filter(|text| !text.is_empty());
-        let ping = self.found.as_ref().map(|found| format!("ping {}ms", found.ping_ms));
         let free = self.allowance.as_ref().map(|view| free(view, now, zone));
-        let parts = [window, free, self.limits.clone(), self.base_url.clone(), ping];
-        parts.into_iter().flatten().collect::<Vec<_>>().join("   ")
+        let parts = [window, free, self.limits.clone(), self.base_url.clone()].into_iter().flatten();
+        let found = self.found.iter().flat_map(Found::remarks);
+        parts.chain(found).collect::<Vec<_>>().join("   ")
     }
 }
 
@@ -236,6 +260,18 @@ pub fn left(view: &AllowanceView) -> String {
 mod tests {
     use super::*;
     use crate::catalog::testing::with_keys;
+
+    #[test]
+    fn what_a_check_found_is_said_where_it_matters() {
+        let names = |n: usize| (0..n).map(|n| format!("m{n}")).collect();
+        let found = Found { ping_ms: 7, clock_ahead_ms: Some(-4_000), gone: names(1), ..Found::default() };
+        assert_eq!(found.remarks(), ["ping 7ms", "lists no more: m0"]);
+        let found = Found { ping_ms: 7, clock_ahead_ms: Some(-42_500), gone: names(5), ..Found::default() };
+        assert_eq!(
+            found.remarks(),
+            ["ping 7ms", "lists no more: m0, m1, m2 and 2 more", "this clock is 42s behind theirs"]
+        );
+    }
 
     #[test]
     fn those_that_can_be_used_come_first_and_the_others_say_why_not() {

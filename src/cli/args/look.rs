@@ -246,7 +246,21 @@ pub struct ProvidersArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum ProvidersVerb {
     /// Ask each one whether it can be reached and takes our key
-    Check,
+    Check(ProvidersCheckArgs),
+}
+
+/// `overnight providers check`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct ProvidersCheckArgs {
+    /// Only these; without it all there is a way to reach
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Try out what they can do with a few tiny requests, which cost something: asks first
+    #[arg(long)]
+    pub smoke: bool,
+    /// The model to try out, in place of the cheapest
+    #[arg(long, value_name = "MODEL", requires = "smoke")]
+    pub model: Option<String>,
 }
 
 /// `overnight models`.

@@ -23,8 +23,8 @@ pub use job::{DaemonArgs, JobFlags, PlanArgs, QueueFlags, RetryArgs, RunArgs, Su
 pub use look::{
     BackupArgs, CatalogArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DemoArgs, ExportFormat, GcArgs,
     InitArgs, ItemsArgs, JobArg, ManArgs, ModelsArgs, PricesArgs, PricesUpdateArgs, PricesVerb,
-    ProvidersArgs, ProvidersVerb, ReportArgs, ResultsArgs, ResumeArgs, ShowArgs, StateFilter, StatusArgs,
-    StoreArgs, StoreVerb, WaitArgs, WatchArgs, WindowsArgs,
+    ProvidersArgs, ProvidersCheckArgs, ProvidersVerb, ReportArgs, ResultsArgs, ResumeArgs, ShowArgs,
+    StateFilter, StatusArgs, StoreArgs, StoreVerb, WaitArgs, WatchArgs, WindowsArgs,
 };
 pub use token::{TokenArgs, TokenCreateArgs, TokenVerb};
 

@@ -46,7 +46,7 @@ pub(super) fn dollars(text: &str) -> Option<Usd> {
 fn tokens(body: &Body<'_>, no_output: bool) -> Option<Usage> {
     let hit = body.prompt_cache_hit_tokens.0;
     let miss = body.prompt_cache_miss_tokens.0;
-    let input = body.prompt_tokens.0.or(body.input_tokens.0).or_else(|| Some(hit? + miss?))?;
+    let mut input = body.prompt_tokens.0.or(body.input_tokens.0).or_else(|| Some(hit? + miss?))?;
     let total = body.total_tokens.0;
     let stated_output = body.completion_tokens.0.or(body.output_tokens.0);
     let mut output = stated_output.or_else(|| total?.checked_sub(input)).or(no_output.then_some(0))?;
@@ -54,6 +54,18 @@ fn tokens(body: &Body<'_>, no_output: bool) -> Option<Usage> {
     let input_details = body.prompt_tokens_details.as_ref().or(body.input_tokens_details.as_ref());
     let output_details = body.completion_tokens_details.as_ref().or(body.output_tokens_details.as_ref());
     let cached = input_details.and_then(|details| details.cached_tokens.0);
+    let mut written = input_details.and_then(|details| details.cache_write_tokens.0).unwrap_or(0);
+    // Portkey counts Anthropic's cached tokens beside the prompt; the total gives it away.
+    let read = body.cache_read_input_tokens.0.unwrap_or(0);
+    let apart = read.saturating_add(body.cache_creation_input_tokens.0.unwrap_or(0));
+    if apart > 0
+        && total.is_some_and(|total| {
+            input.checked_add(output).and_then(|sum| sum.checked_add(apart)) == Some(total)
+        })
+    {
+        input += apart;
+        written = written.max(apart - read);
+    }
     let reasoning = output_details.and_then(|details| details.reasoning_tokens.0).unwrap_or(0);
     // xAI counts reasoning beside the completion; the total gives it away.
     if reasoning > 0 && total.is_some_and(|total| total == input + output + reasoning) {
@@ -62,7 +74,7 @@ fn tokens(body: &Body<'_>, no_output: bool) -> Option<Usage> {
     Some(Usage {
         input,
         cache_read: cached.or(body.cached_tokens.0).or(hit).unwrap_or(0),
-        cache_write: input_details.and_then(|details| details.cache_write_tokens.0).unwrap_or(0),
+        cache_write: written,
         output,
         reasoning,
         cache_write_1h: 0,
@@ -103,6 +115,10 @@ struct Body<'a> {
     prompt_cache_miss_tokens: Count,
     /// Moonshot keeps it here.
     cached_tokens: Count,
+    /// Gateways before Anthropic.
+    cache_read_input_tokens: Count,
+    /// Gateways before Anthropic.
+    cache_creation_input_tokens: Count,
     /// OpenRouter.
     #[serde(borrow)]
     cost: Option<&'a RawValue>,
@@ -214,6 +230,16 @@ mod tests {
                 "Moonshot",
                 r#"{"prompt_tokens":10,"completion_tokens":5,"cached_tokens":7}"#,
                 usage(10, 7, 0, 5, 0),
+            ),
+            (
+                "Portkey before Anthropic",
+                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":25,"prompt_tokens_details":{"cached_tokens":7},"cache_read_input_tokens":7,"cache_creation_input_tokens":3}"#,
+                usage(20, 7, 3, 5, 0),
+            ),
+            (
+                "LiteLLM before Anthropic",
+                r#"{"prompt_tokens":20,"completion_tokens":5,"total_tokens":25,"prompt_tokens_details":{"cached_tokens":7,"cache_write_tokens":3},"cache_read_input_tokens":7,"cache_creation_input_tokens":3}"#,
+                usage(20, 7, 3, 5, 0),
             ),
             (
                 "both names",

@@ -56,6 +56,10 @@ fn every_documented_error_is_understood() {
         ("503", 503, "Service Unavailable", Server),
         ("529", 529, "", Capacity),
         // Other vendors.
+        ("llama.cpp too long", 400, r#"{"error":{"code":400,"message":"request (3054 tokens) exceeds the available context size (512 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":3054,"n_ctx":512}}"#, TooLong),
+        ("llama.cpp without embeddings", 501, r#"{"error":{"code":501,"message":"This server does not support embeddings. Start it with `--embeddings`","type":"not_supported_error"}}"#, ModelGone),
+        ("LiteLLM key unknown to it", 400, r#"{"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}"#, Auth),
+        ("Portkey found nobody", 500, r#"{"html-message":"Message: fetch failed Cause: Error: connect ECONNREFUSED 127.0.0.1:1 Name: TypeError"}"#, Server),
         ("DeepSeek balance", 402, r#"{"error":{"message":"Insufficient Balance","type":"unknown_error","param":null,"code":"invalid_request_error"}}"#, NoCredit),
         ("DeepSeek parameters", 422, r#"{"error":{"message":"Invalid parameters: the server is overloaded","code":"invalid_request_error"}}"#, Invalid),
         ("DeepSeek overload", 503, r#"{"error":{"message":"Server overloaded, please retry","code":"service_unavailable"}}"#, Capacity),
@@ -145,7 +149,8 @@ fn every_documented_error_is_understood() {
         ("LiteLLM server", 500, r#"{"error":{"message":"litellm.InternalServerError: m","type":null,"param":null,"code":"500"}}"#, Server),
         ("LiteLLM alias", 400, r#"{"error":{"message":"/chat/completions: Invalid model name passed in model=x","code":"400"}}"#, ModelGone),
         ("Portkey set-up", 400, r#"{"status":"failure","message":"Either x-portkey-config or x-portkey-provider header is required"}"#, Auth),
-        ("Portkey fault", 500, r#"{"status":"failure","message":"Something went wrong"}"#, Server),
+        ("LiteLLM before an empty account", 429, r#"{"error":{"message":"litellm.RateLimitError: RateLimitError: OpenAIException - You exceeded your current quota, please check your plan and billing details.","type":"throttling_error","param":null,"code":"429"}}"#, NoCredit),
+        ("LiteLLM before a busy Gemini", 429, r#"{"error":{"message":"litellm.RateLimitError: GeminiException - You exceeded your current quota","type":"throttling_error","param":null,"code":"429"}}"#, Rate),
         // What nobody documents.
         ("redirect", 302, "", ModelGone),
         ("HTML", 403, "<html><head><title>Attention Required!</title></head></html>", Auth),
@@ -169,6 +174,17 @@ fn a_gateway_that_lost_its_upstream_leaves_the_outcome_unknown() {
         (502, r#"{"error":{"message":"m","type":"server_error"}}"#, ErrorCode::ServerError),
         (502, "<html><title>502 Bad Gateway</title></html>", ErrorCode::ServerError),
         (504, r#"{"type":"error","error":{"type":"timeout_error","message":"m"}}"#, ErrorCode::Timeout),
+        (500, r#"{"status":"failure","message":"Something went wrong"}"#, ErrorCode::Network),
+        (
+            500,
+            r#"{"html-message":"Message: fetch failed Cause: Error: read ECONNRESET Name: TypeError"}"#,
+            ErrorCode::Network,
+        ),
+        (
+            500,
+            r#"{"error":{"message":"litellm.InternalServerError: InternalServerError: OpenAIException - Connection error.","type":"internal_server_error","param":null,"code":"500"}}"#,
+            ErrorCode::Network,
+        ),
         (520, "", ErrorCode::ServerError),
         (524, "", ErrorCode::Timeout),
         (528, "", ErrorCode::ServerError),

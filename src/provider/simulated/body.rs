@@ -30,6 +30,8 @@ pub struct Asked<'a> {
     pub wanted: Wanted<'a>,
     /// Embeddings as base64 instead of numbers.
     pub base64: bool,
+    /// The answer in pieces.
+    pub stream: bool,
     /// The tool that the answer must call.
     pub tool: Option<String>,
 }
@@ -139,16 +141,18 @@ const MAX_CHOICES: u16 = 128;
 /// Reads a body; the error is the message a client gets.
 pub fn read(wire: Wire, json: &[u8]) -> Result<Asked<'_>, String> {
     let fields: Fields = serde_json::from_slice(json).map_err(|e| format!("cannot read the body: {e}"))?;
-    if fields.stream == Some(true) {
-        return Err("the simulator does not stream; leave out `stream`".to_owned());
+    let stream = fields.stream == Some(true);
+    if stream && wire == Wire::Responses {
+        return Err("the simulator does not stream responses; leave out `stream`".to_owned());
     }
-    match wire {
+    let asked = match wire {
         Wire::Chat => chat(fields),
         Wire::Responses => responses(fields),
         Wire::Embeddings => embeddings(fields),
         Wire::Messages => messages(fields),
         Wire::GenerateContent => contents(fields),
-    }
+    };
+    asked.map(|asked| Asked { stream, ..asked })
 }
 
 fn chat(fields: Fields<'_>) -> Result<Asked<'_>, String> {
@@ -165,6 +169,7 @@ fn chat(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         choices: fields.n.unwrap_or(1).clamp(1, MAX_CHOICES),
         model: fields.model.ok_or("`model` is missing")?,
         base64: false,
+        stream: false,
     })
 }
 
@@ -180,6 +185,7 @@ fn responses(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         choices: 1,
         model: fields.model.ok_or("`model` is missing")?,
         base64: false,
+        stream: false,
     })
 }
 
@@ -199,6 +205,7 @@ fn messages(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         choices: 1,
         model: fields.model.ok_or("model: Field required")?,
         base64: false,
+        stream: false,
     })
 }
 
@@ -225,6 +232,7 @@ fn contents(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         choices: config.candidate_count.unwrap_or(1).clamp(1, MAX_CHOICES),
         model: fields.model.unwrap_or_default(),
         base64: false,
+        stream: false,
     })
 }
 
@@ -276,6 +284,7 @@ fn embeddings(fields: Fields<'_>) -> Result<Asked<'_>, String> {
             dimensions: fields.dimensions.unwrap_or(DIMENSIONS).clamp(1, MAX_DIMENSIONS),
         },
         base64: fields.encoding_format == Some("base64"),
+        stream: false,
         tool: None,
         model: fields.model.ok_or("`model` is missing")?,
     })
@@ -415,7 +424,6 @@ mod tests {
             (r#"{"model":"m"}"#, "`messages` is missing"),
             (r#"{"model":"m","messages":[ ]}"#, "at least one message"),
             (r#"{"messages":[1]}"#, "`model` is missing"),
-            (r#"{"model":"m","messages":[1],"stream":true}"#, "does not stream"),
         ];
         for (body, message) in cases {
             let error = read(Wire::Chat, body.as_bytes()).unwrap_err();

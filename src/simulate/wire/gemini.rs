@@ -5,7 +5,19 @@
 use super::{Stamp, comma, put, text};
 use crate::attempt::{Finish, RefusalKind};
 use crate::money::Usage;
-use crate::provider::simulated::{Answer, Content, Refusal};
+use crate::provider::simulated::{Answer, Content, Model, Refusal};
+
+/// The list of models.
+pub(in crate::simulate) fn models(models: &[Model]) -> Vec<u8> {
+    let mut out = b"{\"models\":[".to_vec();
+    for (i, model) in models.iter().enumerate() {
+        put(&mut out, format_args!("{}{{\"name\":", comma(i)));
+        text(&mut out, &format!("models/{}", model.name));
+        out.extend_from_slice(b"}");
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
 
 pub(super) fn content(out: &mut Vec<u8>, tool: Option<&str>, stamp: Stamp, answer: &Answer) {
     out.push(b'{');

@@ -19,8 +19,11 @@ use crate::provider::simulated::{Answer, Refusal};
 mod anthropic;
 mod gemini;
 mod openai;
+mod stream;
 
+pub(super) use gemini::models as gemini_models;
 pub(super) use openai::models;
+pub(super) use stream::stream;
 
 /// What an answer is known by.
 #[derive(Clone, Copy, Debug)]

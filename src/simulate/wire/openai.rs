@@ -103,7 +103,7 @@ pub(super) fn response(out: &mut Vec<u8>, tool: Option<&str>, stamp: Stamp, answ
         Some(reason) => put(out, format_args!(",\"incomplete_details\":{{\"reason\":\"{reason}\"}}")),
         None => out.extend_from_slice(b",\"incomplete_details\":null"),
     }
-    out.extend_from_slice(b",\"model\":");
+    out.extend_from_slice(b",\"tools\":[],\"tool_choice\":\"auto\",\"parallel_tool_calls\":true,\"model\":");
     text(out, &answer.model);
     out.extend_from_slice(b",\"output\":[");
     match (&answer.content, tool) {
