@@ -180,7 +180,7 @@ impl Reading {
             }
             match timeout(IDLE, self.response.chunk()).await {
                 Ok(Ok(Some(chunk))) => self.take(&chunk)?,
-                Ok(Ok(None)) => self.end(),
+                Ok(Ok(None)) => self.end()?,
                 Ok(Err(error)) => return Err(batches.broken(&error)),
                 Err(_) => return Err(AskError::Broken(format!("no byte of the results for {IDLE:?}"))),
             }
@@ -213,15 +213,21 @@ impl Reading {
         Ok(())
     }
 
-    /// The last line may have no line break.
-    fn end(&mut self) {
+    fn end(&mut self) -> Result<(), AskError> {
         self.is_complete = true;
-        if let Pieces::Lines(next) = &mut self.pieces
-            && !next.is_empty()
-        {
-            let line = std::mem::take(next);
-            let bytes = line.len() as u64;
-            self.ready.push_back((line, bytes));
+        match &mut self.pieces {
+            // The last line may have no line break.
+            Pieces::Lines(next) if !next.is_empty() => {
+                let line = std::mem::take(next);
+                let bytes = line.len() as u64;
+                self.ready.push_back((line, bytes));
+            }
+            Pieces::Lines(_) => {}
+            Pieces::Elements(splitter) if !splitter.has_found() => {
+                return Err(AskError::Gone("the batch holds no results".to_owned()));
+            }
+            Pieces::Elements(_) => {}
         }
+        Ok(())
     }
 }

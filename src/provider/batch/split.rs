@@ -24,6 +24,8 @@ pub(super) struct Splitter {
     element: Vec<u8>,
     /// All that is in no such array.
     outline: Vec<u8>,
+    /// Whether there was one.
+    found: bool,
 }
 
 impl Splitter {
@@ -37,6 +39,7 @@ impl Splitter {
             array: None,
             element: Vec::new(),
             outline: Vec::new(),
+            found: false,
         }
     }
 
@@ -52,6 +55,11 @@ impl Splitter {
     /// The text with the arrays emptied.
     pub(super) fn outline(&self) -> &[u8] {
         &self.outline
+    }
+
+    /// Whether there was such an array, empty or not.
+    pub(super) fn has_found(&self) -> bool {
+        self.found
     }
 
     fn step(&mut self, byte: u8) -> Option<Vec<u8>> {
@@ -72,6 +80,7 @@ impl Splitter {
                 self.keep(byte);
                 if opens {
                     self.array = Some(self.depth);
+                    self.found = true;
                 }
                 self.string.clear();
             }
