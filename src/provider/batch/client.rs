@@ -232,7 +232,8 @@ impl<'a> Batches<'a> {
         if !answer.is_success() {
             return Err(match self.refused(answer, order.wire) {
                 AskError::Refused(refusal) => of_refusal(&refusal),
-                AskError::Broken(message) | AskError::Gone(message) => not_created(Why::NotSent, message),
+                AskError::Broken(message) => not_created(Why::NotSent, message),
+                AskError::Gone(message) => not_created(Why::NoBatches, message),
             });
         }
         let file = answer.json().and_then(|answer| self.dialect().uploaded(&answer));

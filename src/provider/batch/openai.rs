@@ -51,12 +51,8 @@ impl Dialect for OpenAi {
     }
 
     fn listed(&self, answer: &Value, _: Option<&str>) -> (Vec<Seen>, Option<String>) {
-        // Together lists without a frame, all at once.
-        let list = answer.as_array().or_else(|| answer["data"].as_array());
-        let seen: Vec<Seen> = list.into_iter().flatten().filter_map(|batch| self.read(batch)).collect();
-        let last = seen.last().map(|batch| batch.id.clone());
-        let more = answer["has_more"].as_bool() == Some(true);
-        (seen, last.filter(|_| more))
+        let (list, next) = page(answer);
+        (list.filter_map(|batch| self.read(batch)).collect(), next)
     }
 
     fn read(&self, batch: &Value) -> Option<Seen> {
@@ -100,6 +96,15 @@ pub(super) fn upload(order: &Order, api: &BatchApi, frame: Frame) -> Post {
         frame: Some(frame),
         tail: format!("\r\n--{line}--\r\n"),
     }
+}
+
+/// The batches of a page, and behind which of them the next one begins.
+pub(super) fn page(answer: &Value) -> (impl Iterator<Item = &Value>, Option<String>) {
+    // Together lists without a frame, all at once.
+    let list = answer.as_array().or_else(|| answer["data"].as_array()).map_or(&[][..], Vec::as_slice);
+    let more = answer["has_more"].as_bool() == Some(true);
+    let last = list.last().and_then(|batch| text(&batch["id"]));
+    (list.iter(), last.filter(|_| more))
 }
 
 /// Where a file's bytes are.

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::dialect::{Address, Dialect, Frame, JSON, Post, Said, Seen, Source, endpoint};
 use super::draft::Order;
-use super::openai::{OpenAi, line_of};
+use super::openai::{OpenAi, line_of, page};
+use super::{BatchState, Ended};
 use crate::catalog::batch::BatchApi;
 
 pub(super) struct OpenRouter;
@@ -46,21 +47,24 @@ impl Dialect for OpenRouter {
         OpenAi.list(page)
     }
 
-    fn listed(&self, answer: &Value, page: Option<&str>) -> (Vec<Seen>, Option<String>) {
-        let (seen, next) = OpenAi.listed(answer, page);
-        (seen.into_iter().map(inline).collect(), next)
+    fn listed(&self, answer: &Value, _: Option<&str>) -> (Vec<Seen>, Option<String>) {
+        let (list, next) = page(answer);
+        (list.filter_map(|batch| self.read(batch)).collect(), next)
     }
 
+    /// Results are there once all is done; after another end, where they are shown.
     fn read(&self, batch: &Value) -> Option<Seen> {
-        OpenAi.read(batch.get("data").filter(|data| data.is_object()).unwrap_or(batch)).map(inline)
+        let batch = batch.get("data").filter(|data| data.is_object()).unwrap_or(batch);
+        let seen = OpenAi.read(batch)?;
+        let has_results = match &seen.state {
+            BatchState::Ended(Ended::Completed) => true,
+            BatchState::Ended(_) => batch["results"].is_array(),
+            _ => false,
+        };
+        Some(Seen { results: if has_results { vec![Source::Inline] } else { Vec::new() }, ..seen })
     }
 
     fn line(&self, line: &Value, raw: &[u8]) -> Option<Said> {
         line_of(line, raw)
     }
-}
-
-fn inline(seen: Seen) -> Seen {
-    let results = if seen.state.has_ended() { vec![Source::Inline] } else { Vec::new() };
-    Seen { results, ..seen }
 }

@@ -24,8 +24,8 @@ pub(super) struct Splitter {
     element: Vec<u8>,
     /// All that is in no such array.
     outline: Vec<u8>,
-    /// Whether there was one.
-    found: bool,
+    /// How many there were. Gemini shows its results twice, and only the first ones count.
+    arrays: usize,
 }
 
 impl Splitter {
@@ -39,14 +39,14 @@ impl Splitter {
             array: None,
             element: Vec::new(),
             outline: Vec::new(),
-            found: false,
+            arrays: 0,
         }
     }
 
     /// Reads on; hands over every element that is complete now.
     pub(super) fn read(&mut self, piece: &[u8], mut element: impl FnMut(Vec<u8>)) {
         for &byte in piece {
-            if let Some(whole) = self.step(byte) {
+            if let Some(whole) = self.step(byte).filter(|_| self.arrays == 1) {
                 element(whole);
             }
         }
@@ -59,7 +59,7 @@ impl Splitter {
 
     /// Whether there was such an array, empty or not.
     pub(super) fn has_found(&self) -> bool {
-        self.found
+        self.arrays > 0
     }
 
     fn step(&mut self, byte: u8) -> Option<Vec<u8>> {
@@ -80,7 +80,7 @@ impl Splitter {
                 self.keep(byte);
                 if opens {
                     self.array = Some(self.depth);
-                    self.found = true;
+                    self.arrays += 1;
                 }
                 self.string.clear();
             }
@@ -156,6 +156,11 @@ mod tests {
             assert_eq!(outline["results"], json!([]));
             assert_eq!((&outline["id"], &outline["usage"]), (&text["id"], &text["usage"]));
         }
+        let twice = r#"{"a":{"results":[1,2]},"b":{"results":[1,2]}}"#;
+        assert_eq!(
+            split(twice, 3),
+            (vec![json!(1), json!(2)], json!({"a": {"results": []}, "b": {"results": []}}))
+        );
         assert_eq!(split(r#"{"results":null,"x":[1]}"#, 3).0, Vec::<Value>::new());
         for text in [r#"["results",[1]]"#, r#"{"x":"results","y":[1]}"#, r#"[["results"],[1]]"#] {
             assert_eq!(split(text, 3).0, Vec::<Value>::new(), "a value is no key: {text}");

@@ -388,8 +388,10 @@ impl Simulated {
     }
 
     fn tokens_of(&self, order: &BatchOrder) -> u64 {
+        let model = order.model.as_deref();
         let read = |line: &BatchLine| {
-            super::body::read(order.wire, &line.body).map(|asked| asked.prompt.input_tokens)
+            let asked = super::body::read_for(order.wire, &line.body, model);
+            asked.map(|asked| asked.prompt.input_tokens)
         };
         order.lines.iter().filter_map(|line| read(line).ok()).sum()
     }

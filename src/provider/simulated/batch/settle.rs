@@ -95,8 +95,10 @@ impl Simulated {
         entry: &mut Line,
         chance: &mut Chance,
     ) -> Result<LineEnd, Refusal> {
-        let asked = body::read(batch.order.wire, &line.body).map_err(Refusal::invalid)?;
-        let name = batch.order.model.as_deref().unwrap_or(&asked.model);
+        let order = &batch.order;
+        let asked =
+            body::read_for(order.wire, &line.body, order.model.as_deref()).map_err(Refusal::invalid)?;
+        let name = &*asked.model;
         let model = self.by_name.get(name).copied();
         entry.model = model;
         let model = model.filter(|&model| !self.models[usize::from(model)].retired);
