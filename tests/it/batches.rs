@@ -9,6 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use overnight::attempt::{Outcome, RefusalKind};
+use overnight::batch::{
+    AskError, BatchRef, BatchState, CreateError, Cursor, Ended, Fate, Found, Line, LineId, Mark, NotRun,
+    Order, Place, Search, Status, Why,
+};
 use overnight::catalog::batch::{BatchApi, BatchDialect, BatchLimits, FoundBy};
 use overnight::catalog::endpoint::{Endpoint, Quirks, Secret};
 use overnight::catalog::provider::Family;
@@ -16,10 +20,7 @@ use overnight::catalog::{Catalog, Route};
 use overnight::clock::{self, Timestamp};
 use overnight::job::{AttemptId, Body, Item, Needs, Wire};
 use overnight::money::Price;
-use overnight::provider::batch::{
-    Added, AskError, BatchRef, BatchState, CreateError, Cursor, Draft, Ended, Fate, Found, Line, LineId,
-    Mark, NotRun, Order, Place, Search, Status, Why,
-};
+use overnight::provider::batch::{Added, Draft};
 use overnight::provider::client::client;
 use overnight::provider::http::HttpProvider;
 use overnight::provider::simulated::batch::BatchStage;
@@ -30,6 +31,8 @@ use overnight::simulate::{self, Handle};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+use crate::judges;
 
 /// A kind of batches as it is reached.
 #[derive(Clone, Debug)]
@@ -335,7 +338,7 @@ fn a_batch_is_made_watched_and_read_and_costs_what_the_provider_says() {
         let mut draft = lab.draft(1, 0..60);
         let batch = lab.create(&mut draft).unwrap();
         let status = lab.poll(&batch).unwrap();
-        assert!(!status.state.has_ended() && !status.has_results(), "{status:?}");
+        assert!(!status.state.has_ended() && status.results.is_empty(), "{status:?}");
         assert!(status.made_at.is_some());
         let made = lab.provider.batches();
         assert_eq!((made.len(), made[0].len), (1, 60), "{}", lab.kind.name);
@@ -650,4 +653,16 @@ fn what_a_kind_does_not_take_is_said_before_anything_is_sent() {
     assert!(refused.contains("batches"), "{refused}");
     let line = Line { id: LineId::Foreign("x".into()), fate: Fate::NotRun(NotRun::Expired) };
     assert_eq!(line.attempt(), None);
+}
+
+/// What OpenAI, Anthropic and Google hand their own users takes our objects for theirs.
+#[test]
+fn the_official_sdks_read_what_the_simulator_says() {
+    let lab = Lab::new(kinds().remove(0), config(), Faults::default());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/batch_sdks.py");
+    let address = format!("http://{}", lab.provider.address());
+    let ran = std::process::Command::new(judges::python()).args([script, &address, KEY]).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{said}");
+    assert_eq!(said.lines().count(), 4, "{said}");
 }

@@ -7,9 +7,8 @@
 
 use serde_json::Value;
 
-use super::dialect::{Address, Dialect, Frame, JSON, Post, Said, Seen, Source, What, count, text, time};
-use super::draft::Order;
-use super::{BatchState, Counts, Ended, NotRun};
+use super::dialect::{Address, Dialect, Frame, JSON, Post, Said, Seen, What, count, text, time};
+use crate::batch::{BatchState, Counts, Ended, NotRun, Order, ResultsAt};
 use crate::catalog::batch::BatchApi;
 
 pub(super) struct Anthropic;
@@ -64,7 +63,7 @@ impl Dialect for Anthropic {
         };
         // The address is our own: the stated one may be of another host, which must not get the key.
         let results = state.has_ended() && batch["archived_at"].is_null();
-        let source = Source::File(Address::new(format!("{PATH}/{id}/results")));
+        let source = ResultsAt::Address(format!("{PATH}/{id}/results"));
         Some(Seen {
             mark: None,
             input_file: None,

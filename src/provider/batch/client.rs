@@ -14,13 +14,16 @@ use reqwest::{Body, Method, Request, Url};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::collect::{Collecting, Cursor};
-use super::dialect::{self, Address, Dialect, Post, Seen, Source};
-use super::draft::{Draft, Order};
+use super::collect::Collecting;
+use super::dialect::{self, Address, Dialect, Post, Seen};
+use super::draft::Draft;
 use super::split::Splitter;
 use super::upload::Upload;
-use super::{AskError, BatchRef, CreateError, Ended, Found, Line, LineId, Mark, Status, Why, pause, why};
+use super::why;
 use crate::attempt::{Outcome, Refusal, RefusalKind};
+use crate::batch::{
+    AskError, BatchRef, CreateError, Cursor, Found, Line, LineId, Mark, ResultsAt, Search, Status, Why, pause,
+};
 use crate::catalog::Route;
 use crate::catalog::batch::{BatchApi, BatchDialect, FoundBy};
 use crate::clock::{self, Timestamp};
@@ -48,19 +51,6 @@ const SLOWEST_BYTES_PER_SECOND: u64 = 100_000;
 pub struct Batches<'a> {
     provider: &'a HttpProvider,
     api: &'a BatchApi,
-}
-
-/// A batch that is looked for.
-#[derive(Clone, Debug)]
-pub struct Search {
-    /// What it is.
-    pub order: Order,
-    /// How many requests are in it.
-    pub len: u64,
-    /// When it was going to be made.
-    pub since: Timestamp,
-    /// Batches that are accounted for, by the provider's names.
-    pub known: Vec<String>,
 }
 
 impl HttpProvider {
@@ -297,10 +287,10 @@ impl<'a> Batches<'a> {
     }
 
     /// Where results inside a batch's description are.
-    pub(super) fn address_of(&self, source: &Source, batch: &BatchRef) -> Address {
+    pub(super) fn address_of(&self, source: &ResultsAt, batch: &BatchRef) -> Address {
         match source {
-            Source::File(address) => address.clone(),
-            Source::Inline => self.dialect().one(&batch.id),
+            ResultsAt::Address(address) => Address::new(address.clone()),
+            ResultsAt::Inline => self.dialect().one(&batch.id),
         }
     }
 
@@ -359,7 +349,11 @@ impl<'a> Batches<'a> {
     }
 
     fn url(&self, address: &Address) -> Url {
-        let mut url = below(&self.provider.base_url, &address.path);
+        let (path, query) = address.path.split_once('?').unwrap_or((&address.path, ""));
+        let mut url = below(&self.provider.base_url, path);
+        if !query.is_empty() {
+            url.set_query(Some(query));
+        }
         if !address.prefix.is_empty() {
             let path = format!("{}{}", address.prefix, url.path());
             url.set_path(&path);
@@ -466,16 +460,4 @@ fn of_refusal(refusal: &Refusal) -> CreateError {
 
 fn is_older(batch: &Seen, than: Timestamp) -> bool {
     batch.made_at.is_some_and(|made_at| made_at < than)
-}
-
-impl Status {
-    /// Whether the provider says that there is anything to collect.
-    pub fn has_results(&self) -> bool {
-        !self.results.is_empty()
-    }
-
-    /// Whether it failed as a whole, so that nothing of it ran.
-    pub fn has_failed(&self) -> bool {
-        matches!(self.state, super::BatchState::Ended(Ended::Failed { .. }))
-    }
 }

@@ -1,7 +1,7 @@
 //! [`Collecting`]: the lines of a batch's results, one by one as they arrive.
 //!
 //! A download that breaks off goes on behind the last whole line: in the same [`Collecting`] by asking
-//! for the next line again, after a restart by collecting from the [`Cursor`].
+//! for the next line again, after a restart by collecting from the [`Cursor`](crate::batch::Cursor).
 //!
 //! Shell.
 
@@ -9,34 +9,22 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::client::{Batches, Failed};
-use super::dialect::{Said, Source, What};
+use super::dialect::{Said, What};
 use super::split::Splitter;
-use super::{AskError, BatchRef, Fate, Line, LineId, Mark};
 use crate::attempt::Outcome;
+use crate::batch::{AskError, BatchRef, Cursor, Fate, Line, LineId, Mark, ResultsAt};
 use crate::provider::http::{IDLE, MOST_BODY};
-
-/// Behind which line to go on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Files, or other sources of results, that are done with.
-    sources: u32,
-    /// Lines of the next one that are done with.
-    lines: u64,
-    /// Their bytes.
-    bytes: u64,
-}
 
 /// The results of a batch on their way.
 #[derive(Debug)]
 pub struct Collecting<'a> {
     batches: Batches<'a>,
     batch: BatchRef,
-    results: Vec<Source>,
+    results: Vec<ResultsAt>,
     cursor: Cursor,
     reading: Option<Reading>,
 }
@@ -65,7 +53,12 @@ enum Pieces {
 }
 
 impl<'a> Collecting<'a> {
-    pub(super) fn new(batches: Batches<'a>, batch: BatchRef, results: Vec<Source>, cursor: Cursor) -> Self {
+    pub(super) fn new(
+        batches: Batches<'a>,
+        batch: BatchRef,
+        results: Vec<ResultsAt>,
+        cursor: Cursor,
+    ) -> Self {
         Collecting { batches, batch, results, cursor, reading: None }
     }
 
@@ -110,8 +103,8 @@ impl<'a> Collecting<'a> {
     }
 
     /// Begins to read a source behind the cursor; `None` where nothing is left of it.
-    async fn open(&self, source: &Source) -> Result<Option<Reading>, AskError> {
-        let is_file = matches!(source, Source::File(_));
+    async fn open(&self, source: &ResultsAt) -> Result<Option<Reading>, AskError> {
+        let is_file = matches!(source, ResultsAt::Address(_));
         let from = if is_file { self.cursor.bytes } else { 0 };
         let address = self.batches.address_of(source, &self.batch);
         let response = self.batches.download(&address, from).await.map_err(Failed::into_ask)?;

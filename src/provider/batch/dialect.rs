@@ -5,8 +5,7 @@
 
 use serde_json::Value;
 
-use super::draft::Order;
-use super::{BatchState, Counts, Mark, NotRun};
+use crate::batch::{BatchState, Counts, Mark, NotRun, Order, ResultsAt};
 use crate::catalog::batch::{BatchApi, BatchDialect};
 use crate::clock::Timestamp;
 use crate::job::Wire;
@@ -61,11 +60,11 @@ pub(super) fn of(dialect: BatchDialect) -> &'static dyn Dialect {
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    /// Below the base URL.
+    /// Below the base URL; a plain query may be behind it.
     pub(super) path: String,
     /// Put before the path of the base URL: Google's uploads go to `/upload/v1beta`.
     pub(super) prefix: &'static str,
-    /// Behind it.
+    /// What is asked beyond that, in words of the provider that may hold anything.
     pub(super) query: Vec<(&'static str, String)>,
 }
 
@@ -133,16 +132,7 @@ pub(super) struct Seen {
     pub(super) counts: Counts,
     pub(super) made_at: Option<Timestamp>,
     pub(super) expires_at: Option<Timestamp>,
-    pub(super) results: Vec<Source>,
-}
-
-/// Where results are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// A file of lines.
-    File(Address),
-    /// Inside the batch's own description.
-    Inline,
+    pub(super) results: Vec<ResultsAt>,
 }
 
 /// What a line says.

@@ -9,22 +9,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 
-use super::{Mark, Roll};
+use crate::batch::{Order, Roll};
 use crate::catalog::batch::BatchLimits;
-use crate::job::{AttemptId, Wire};
-
-/// What a batch is, apart from its requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// Our name for it.
-    pub mark: Mark,
-    /// The model it asks, as the provider names it.
-    pub model: Arc<str>,
-    /// The format of its requests.
-    pub wire: Wire,
-}
+use crate::job::AttemptId;
 
 /// Whether a request went in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +132,9 @@ fn write_on_one_line(file: &mut impl Write, json: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Mark;
     use crate::catalog::batch::{BatchApi, BatchDialect};
+    use crate::job::Wire;
 
     fn draft(limits: BatchLimits) -> (tempfile::TempDir, Draft) {
         let folder = tempfile::tempdir().unwrap();

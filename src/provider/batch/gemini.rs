@@ -7,11 +7,9 @@
 
 use serde_json::{Value, json};
 
-use super::dialect::{
-    Address, Dialect, Frame, JSON, Post, Said, Seen, Source, What, boundary, count, text, time,
-};
-use super::draft::Order;
-use super::{BatchState, Counts, Ended, Mark, NotRun, why};
+use super::dialect::{Address, Dialect, Frame, JSON, Post, Said, Seen, What, boundary, count, text, time};
+use super::why;
+use crate::batch::{BatchState, Counts, Ended, Mark, NotRun, Order, ResultsAt};
 use crate::catalog::batch::BatchApi;
 use crate::provider::gemini;
 
@@ -143,14 +141,14 @@ fn state(operation: &Value, metadata: &Value) -> BatchState {
     }
 }
 
-fn results(operation: &Value, metadata: &Value, state: &BatchState) -> Vec<Source> {
+fn results(operation: &Value, metadata: &Value, state: &BatchState) -> Vec<ResultsAt> {
     let outputs = [&metadata["output"], &operation["response"], &operation["response"]["output"]];
     let file = outputs.iter().find_map(|output| text(&output["responsesFile"]));
     if let Some(file) = file {
-        return vec![Source::File(Address::new(format!("/{file}:download")).with("alt", "media"))];
+        return vec![ResultsAt::Address(format!("/{file}:download?alt=media"))];
     }
     let inline = outputs.iter().any(|output| !output["inlinedResponses"].is_null());
-    if inline && state.has_ended() { vec![Source::Inline] } else { Vec::new() }
+    if inline && state.has_ended() { vec![ResultsAt::Inline] } else { Vec::new() }
 }
 
 /// An error of a line: an HTTP status, or one of `google.rpc.Code`.

@@ -4,10 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::dialect::{Address, Dialect, Frame, Post, Said, Seen, Source, count, endpoint, text, time};
-use super::draft::Order;
+use super::dialect::{Address, Dialect, Frame, Post, Said, Seen, count, endpoint, text, time};
 use super::openai::{content, line_of, upload};
-use super::{BatchState, Counts, Ended, Mark, mark, why};
+use super::why;
+use crate::batch::{BatchState, Counts, Ended, KEY, Mark, Order};
 use crate::catalog::batch::BatchApi;
 
 pub(super) struct Mistral;
@@ -30,7 +30,7 @@ impl Dialect for Mistral {
             "input_files": [file],
             "endpoint": endpoint(order.wire, api),
             "model": *order.model,
-            "metadata": {mark::KEY: order.mark.to_string()},
+            "metadata": {KEY: order.mark.to_string()},
             "timeout_hours": hours(&api.window),
         });
         Post::plain(Address::new(PATH), &body)
@@ -62,7 +62,7 @@ impl Dialect for Mistral {
         let files = [&job["output_file"], &job["error_file"]].into_iter().filter_map(text);
         Some(Seen {
             id: text(&job["id"])?,
-            mark: text(&job["metadata"][mark::KEY]).and_then(|text| Mark::parse(&text)),
+            mark: text(&job["metadata"][KEY]).and_then(|text| Mark::parse(&text)),
             input_file: text(&job["input_files"][0]),
             state: state(job)?,
             counts: Counts {
@@ -73,7 +73,7 @@ impl Dialect for Mistral {
             },
             made_at: time(&job["created_at"]),
             expires_at: None,
-            results: files.map(|id| Source::File(content(&id))).collect(),
+            results: files.map(|id| content(&id)).collect(),
         })
     }
 

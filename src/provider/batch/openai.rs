@@ -9,10 +9,10 @@
 use serde_json::{Value, json};
 
 use super::dialect::{
-    Address, Dialect, Frame, Post, Said, Seen, Source, What, boundary, count, endpoint, text, time,
+    Address, Dialect, Frame, Post, Said, Seen, What, boundary, count, endpoint, text, time,
 };
-use super::draft::Order;
-use super::{BatchState, Counts, Ended, Mark, NotRun, mark, why};
+use super::why;
+use crate::batch::{BatchState, Counts, Ended, KEY, Mark, NotRun, Order, ResultsAt};
 use crate::catalog::batch::BatchApi;
 
 pub(super) struct OpenAi;
@@ -33,7 +33,7 @@ impl Dialect for OpenAi {
             "input_file_id": file,
             "endpoint": endpoint(order.wire, api),
             "completion_window": api.window,
-            "metadata": {mark::KEY: order.mark.to_string()},
+            "metadata": {KEY: order.mark.to_string()},
         });
         Post::plain(Address::new("/batches"), &body)
     }
@@ -61,7 +61,7 @@ impl Dialect for OpenAi {
         let files = [&batch["output_file_id"], &batch["error_file_id"]].into_iter().filter_map(text);
         Some(Seen {
             id: text(&batch["id"])?,
-            mark: text(&batch["metadata"][mark::KEY]).and_then(|text| Mark::parse(&text)),
+            mark: text(&batch["metadata"][KEY]).and_then(|text| Mark::parse(&text)),
             input_file: text(&batch["input_file_id"]),
             state: state(batch)?,
             counts: Counts {
@@ -72,7 +72,7 @@ impl Dialect for OpenAi {
             },
             made_at: time(&batch["created_at"]),
             expires_at: time(&batch["expires_at"]).or_else(|| time(&batch["job_deadline"])),
-            results: files.map(|id| Source::File(content(&id))).collect(),
+            results: files.map(|id| content(&id)).collect(),
         })
     }
 
@@ -108,8 +108,8 @@ pub(super) fn page(answer: &Value) -> (impl Iterator<Item = &Value>, Option<Stri
 }
 
 /// Where a file's bytes are.
-pub(super) fn content(file: &str) -> Address {
-    Address::new(format!("/files/{file}/content"))
+pub(super) fn content(file: &str) -> ResultsAt {
+    ResultsAt::Address(format!("/files/{file}/content"))
 }
 
 /// A line of an output or an error file.

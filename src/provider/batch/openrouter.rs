@@ -6,10 +6,9 @@
 
 use serde_json::Value;
 
-use super::dialect::{Address, Dialect, Frame, JSON, Post, Said, Seen, Source, endpoint};
-use super::draft::Order;
+use super::dialect::{Address, Dialect, Frame, JSON, Post, Said, Seen, endpoint};
 use super::openai::{OpenAi, line_of, page};
-use super::{BatchState, Ended};
+use crate::batch::{BatchState, Ended, Order, ResultsAt};
 use crate::catalog::batch::BatchApi;
 
 pub(super) struct OpenRouter;
@@ -61,7 +60,7 @@ impl Dialect for OpenRouter {
             BatchState::Ended(_) => batch["results"].is_array(),
             _ => false,
         };
-        Some(Seen { results: if has_results { vec![Source::Inline] } else { Vec::new() }, ..seen })
+        Some(Seen { results: if has_results { vec![ResultsAt::Inline] } else { Vec::new() }, ..seen })
     }
 
     fn line(&self, line: &Value, raw: &[u8]) -> Option<Said> {

@@ -124,9 +124,10 @@ mod tests {
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
 
+    use super::super::Added;
     use super::super::dialect::{self, Dialect};
-    use super::super::{Added, Mark, Order};
     use super::*;
+    use crate::batch::{Mark, Order};
     use crate::catalog::batch::{BatchApi, BatchDialect};
     use crate::job::{AttemptId, Wire};
 

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::{Ended, Why};
 use crate::attempt::{Refusal, RefusalKind};
+use crate::batch::{Ended, Why};
 
 /// Why a request to create a batch was refused. A batch has limits that single requests do not know.
 pub(super) fn refused(refusal: &Refusal) -> Why {

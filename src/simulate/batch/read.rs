@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::catalog::batch::BatchDialect;
 use crate::job::Wire;
-use crate::provider::simulated::batch::{BatchFile, BatchLine, BatchOrder};
+use crate::provider::simulated::batch::{Asks, BatchFile, BatchLine, BatchOrder};
 
 /// A multipart upload: the file's name, what it is for, and its bytes.
 pub(super) fn upload(content_type: &str, body: &Bytes) -> Result<(String, String, Bytes), String> {
@@ -72,14 +72,16 @@ pub(super) fn over_file<'a>(
     let named = asked.input_files.and_then(|files| files.into_iter().next()).or(asked.input_file_id);
     let id = named.ok_or("`input_file_id` is missing")?;
     let file = file(&id).ok_or_else(|| format!("there is no file {id:?}"))?;
+    let wire = wire(&asked.endpoint)?;
     let mut order = BatchOrder {
         dialect,
-        wire: wire(&asked.endpoint)?,
+        wire,
         model: asked.model,
+        called: None,
         endpoint: asked.endpoint,
         input_file: Some(id),
         label: asked.metadata.unwrap_or_default(),
-        lines: lines(&file.bytes, dialect)?,
+        lines: lines(&file.bytes, dialect, wire)?,
     };
     match dialect {
         BatchDialect::Mistral if order.model.is_none() => return Err("`model` is missing".to_owned()),
@@ -100,9 +102,9 @@ struct Inline<'a> {
 /// A batch with its requests inside, of Anthropic or OpenRouter.
 pub(super) fn inline(dialect: BatchDialect, body: &[u8]) -> Result<BatchOrder, String> {
     let asked: Inline<'_> = read(body)?;
-    let lines = asked.requests.iter().map(|raw| line(raw.get(), dialect)).collect::<Result<_, _>>()?;
     let endpoint = asked.endpoint.unwrap_or_else(|| "/v1/messages".to_owned());
     let wire = if dialect == BatchDialect::Anthropic { Wire::Messages } else { wire(&endpoint)? };
+    let lines = asked.requests.iter().map(|raw| line(raw.get(), dialect, wire)).collect::<Result<_, _>>()?;
     if dialect == BatchDialect::OpenRouter {
         let text = String::from_utf8_lossy(body);
         if text.find("\"model\"") > text.find("\"requests\"") {
@@ -113,6 +115,7 @@ pub(super) fn inline(dialect: BatchDialect, body: &[u8]) -> Result<BatchOrder, S
         dialect,
         wire,
         model: asked.model,
+        called: None,
         endpoint,
         input_file: None,
         label: Value::Null,
@@ -157,10 +160,10 @@ pub(super) fn gemini<'a>(
     let lines = match (&input_file, batch.input_config.requests) {
         (Some(id), _) => {
             let file = file(id).ok_or_else(|| format!("there is no file {id:?}"))?;
-            lines(&file.bytes, BatchDialect::Gemini)?
+            lines(&file.bytes, BatchDialect::Gemini, Wire::GenerateContent)?
         }
         (None, Some(inline)) => {
-            let line = |raw: &&RawValue| line(raw.get(), BatchDialect::Gemini);
+            let line = |raw: &&RawValue| line(raw.get(), BatchDialect::Gemini, Wire::GenerateContent);
             inline.requests.iter().map(line).collect::<Result<_, _>>()?
         }
         (None, None) => return Err("inputConfig is not specified".to_owned()),
@@ -169,6 +172,7 @@ pub(super) fn gemini<'a>(
         dialect: BatchDialect::Gemini,
         wire: Wire::GenerateContent,
         model: Some(model.to_owned()),
+        called: None,
         endpoint: String::new(),
         input_file,
         label: batch.display_name.map(Value::from).unwrap_or_default(),
@@ -194,7 +198,7 @@ struct Key {
     key: Option<String>,
 }
 
-fn line(text: &str, dialect: BatchDialect) -> Result<BatchLine, String> {
+fn line(text: &str, dialect: BatchDialect, wire: Wire) -> Result<BatchLine, String> {
     let line: LineIn<'_> = serde_json::from_str(text).map_err(|error| format!("a request: {error}"))?;
     let (id, body) = match dialect {
         BatchDialect::Anthropic => (line.custom_id, line.params),
@@ -212,12 +216,12 @@ fn line(text: &str, dialect: BatchDialect) -> Result<BatchLine, String> {
     if dialect == BatchDialect::Anthropic && !is_name {
         return Err(format!("custom_id: {id:?} should match pattern '^[a-zA-Z0-9_-]{{1,64}}$'"));
     }
-    Ok(BatchLine { id, body: Bytes::copy_from_slice(body.get().as_bytes()) })
+    Ok(BatchLine { id, asks: Asks::Body(wire, Bytes::copy_from_slice(body.get().as_bytes())) })
 }
 
-fn lines(file: &[u8], dialect: BatchDialect) -> Result<Vec<BatchLine>, String> {
+fn lines(file: &[u8], dialect: BatchDialect, wire: Wire) -> Result<Vec<BatchLine>, String> {
     let text = std::str::from_utf8(file).map_err(|error| error.to_string())?;
-    text.lines().filter(|text| !text.trim().is_empty()).map(|text| line(text, dialect)).collect()
+    text.lines().filter(|text| !text.trim().is_empty()).map(|text| line(text, dialect, wire)).collect()
 }
 
 fn distinct(order: BatchOrder) -> Result<BatchOrder, String> {
@@ -235,7 +239,8 @@ fn one_model(lines: &[BatchLine]) -> Result<String, String> {
     }
     let mut models = BTreeSet::new();
     for line in lines {
-        let named: Named = read(&line.body)?;
+        let Asks::Body(_, body) = &line.asks else { continue };
+        let named: Named = read(body)?;
         models.insert(named.model.ok_or("a request names no model")?);
     }
     let first = models.pop_first().unwrap_or_default();

@@ -21,13 +21,14 @@ use serde_json::Value;
 
 use super::chance::Chance;
 use super::ledger::ClientId;
-use super::{Answer, Refusal, Simulated};
+use super::{Answer, Asked, Prompt, Refusal, Simulated, Wanted};
 use crate::catalog::batch::BatchDialect;
 use crate::clock::Timestamp;
 use crate::job::Wire;
 use crate::money::{Usage, Usd};
 
 mod fault;
+mod in_process;
 mod settle;
 
 pub use fault::{BatchFault, BatchFaultRates, UnknownBatchFault, batch_fault_list};
@@ -81,6 +82,8 @@ pub struct BatchOrder {
     pub wire: Wire,
     /// The model, where the batch names it rather than its requests.
     pub model: Option<String>,
+    /// The same as the client calls it, where that is another name.
+    pub called: Option<String>,
     /// Where its requests would go one by one.
     pub endpoint: String,
     /// The file they are from, by the name it was given.
@@ -97,7 +100,41 @@ pub struct BatchLine {
     /// The client's name for it.
     pub id: String,
     /// What is asked.
-    pub body: Bytes,
+    pub asks: Asks,
+}
+
+/// What is asked in a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// What a body says, in this format.
+    Body(Wire, Bytes),
+    /// `pass` or `fail`, whatever the body says.
+    Plain {
+        /// What the model knows of the prompt.
+        prompt: Prompt,
+        /// Output tokens allowed for each choice.
+        max_output: Option<u64>,
+        /// Answers asked for.
+        choices: u16,
+    },
+}
+
+impl Asks {
+    /// The same as a request has it; `model` is the batch's own, where it names one.
+    fn read<'a>(&'a self, model: Option<&'a str>) -> Result<Asked<'a>, String> {
+        match self {
+            Asks::Body(wire, body) => super::body::read_for(*wire, body, model),
+            Asks::Plain { prompt, max_output, choices } => Ok(Asked {
+                model: model.unwrap_or_default().into(),
+                prompt: *prompt,
+                max_output: *max_output,
+                choices: *choices,
+                wanted: Wanted::Plain,
+                base64: false,
+                tool: None,
+            }),
+        }
+    }
 }
 
 /// A batch.
@@ -388,11 +425,8 @@ impl Simulated {
     }
 
     fn tokens_of(&self, order: &BatchOrder) -> u64 {
-        let model = order.model.as_deref();
-        let read = |line: &BatchLine| {
-            let asked = super::body::read_for(order.wire, &line.body, model);
-            asked.map(|asked| asked.prompt.input_tokens)
-        };
+        let read =
+            |line: &BatchLine| line.asks.read(order.model.as_deref()).map(|asked| asked.prompt.input_tokens);
         order.lines.iter().filter_map(|line| read(line).ok()).sum()
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::super::chance::Chance;
-use super::super::{Admission, Fault, Line, Refusal, Request, Simulated, answering, body};
+use super::super::{Admission, Fault, Line, Refusal, Request, Simulated, answering};
 use super::{BATCHES, Batch, BatchFault, BatchLine, BatchResult, BatchStage, LineEnd, client_id};
 use crate::catalog::batch::BatchDialect;
 use crate::clock::Timestamp;
@@ -95,9 +95,7 @@ impl Simulated {
         entry: &mut Line,
         chance: &mut Chance,
     ) -> Result<LineEnd, Refusal> {
-        let order = &batch.order;
-        let asked =
-            body::read_for(order.wire, &line.body, order.model.as_deref()).map_err(Refusal::invalid)?;
+        let asked = line.asks.read(batch.order.model.as_deref()).map_err(Refusal::invalid)?;
         let name = &*asked.model;
         let model = self.by_name.get(name).copied();
         entry.model = model;

@@ -22,12 +22,16 @@ fn simulated(faults: &[(BatchFault, f64)]) -> Simulated {
 fn order(dialect: BatchDialect, count: u64) -> BatchOrder {
     let line = |n: u64| BatchLine {
         id: format!("ovn-00000001-000000000001-att_{n:012x}"),
-        body: format!(r#"{{"model":"m","messages":[{{"role":"user","content":"question {n}"}}]}}"#).into(),
+        asks: Asks::Body(
+            Wire::Chat,
+            format!(r#"{{"model":"m","messages":[{{"role":"user","content":"question {n}"}}]}}"#).into(),
+        ),
     };
     BatchOrder {
         dialect,
         wire: Wire::Chat,
         model: None,
+        called: None,
         endpoint: "/v1/chat/completions".into(),
         input_file: None,
         label: Value::Null,
@@ -148,4 +152,70 @@ fn what_goes_wrong_with_single_requests_goes_wrong_with_lines() {
     let failed = batch.count(|end| matches!(end, LineEnd::Refused(refusal) if refusal.status == 500));
     assert!((60..140).contains(&failed), "{failed}");
     assert_eq!(simulated.totals().billed_requests, 200 - failed);
+}
+
+#[test]
+fn a_driver_on_virtual_time_sees_what_the_real_one_sees() {
+    use std::sync::Arc;
+
+    use crate::batch::{CreateError, Cursor, Found, Mark, Order, Place, Roll, Search};
+    use crate::catalog::{Catalog, Route};
+    use crate::engine::Call;
+    use crate::job::{AttemptId, Body, Item, JobId, Needs};
+
+    let mut simulated = simulated(&[
+        (BatchFault::LostCreate, 1.0),
+        (BatchFault::Cut, 1.0),
+        (BatchFault::Late, 1.0),
+        (BatchFault::Foreign, 1.0),
+        (BatchFault::Expires, 1.0),
+    ]);
+    let route = Catalog::bundled().route("sim/m", at(0)).unwrap();
+    let route = Arc::new(Route { account: KEY.into(), model: "m".into(), ..Route::clone(&route) });
+    let item = Arc::new(Item {
+        index: 0,
+        custom_id: "r".into(),
+        class: 0,
+        wire: Wire::Chat,
+        body: Body { json: r#"{"messages":[{"role":"user","content":"hi"}]}"#.into(), model_at: None },
+        input_tokens: 9,
+        max_output: Some(40),
+        choices: 1,
+        needs: Needs::default(),
+        options: None,
+    });
+    let call = |n| Call {
+        attempt: AttemptId(n),
+        job: JobId::new("job_virtual"),
+        route: route.clone(),
+        item: item.clone(),
+    };
+    let calls: Vec<Call> = (0..40).map(call).collect();
+    let order = Order { mark: Mark { store: 1, number: 1 }, model: "m".into(), wire: Wire::Chat };
+    let lost = simulated.create_batch(at(0), &order, &calls);
+    assert!(matches!(lost, Err(CreateError::Unknown(_))), "{lost:?}");
+    let search = Search { order, len: 40, since: at(0), known: Vec::new() };
+    let Found::This(batch) = simulated.find_batch(at(1), KEY, &search).unwrap() else { panic!() };
+    let status = simulated.poll_batch(at(999), KEY, &batch).unwrap();
+    assert!(!status.state.has_ended() && status.look_again > Duration::ZERO);
+    assert!(simulated.poll_batch(at(1_000), KEY, &batch).unwrap().state.has_ended());
+
+    let (mut roll, mut cursor, mut places) =
+        (Roll::new((0..40).map(AttemptId)), Cursor::default(), Vec::new());
+    let mut ends = Vec::new();
+    loop {
+        let (lines, next, end) = simulated.collect_batch(at(1_000), KEY, &batch, cursor);
+        places.extend(lines.iter().map(|line| roll.tick(line)));
+        cursor = next;
+        ends.push(end.is_ok());
+        if end.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(ends, [false, false, true], "late, cut, whole");
+    assert_eq!(places.iter().filter(|place| matches!(place, Place::First(_))).count(), 40);
+    assert_eq!(places.iter().filter(|place| matches!(place, Place::Foreign(_))).count(), 2);
+    assert_eq!(roll.missing().count(), 0);
+    let billed = simulated.totals().billed_requests;
+    assert!((10..30).contains(&billed), "half of it ran: {billed}");
 }

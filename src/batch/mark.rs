@@ -23,7 +23,7 @@ pub struct Mark {
 }
 
 /// The key it has where a provider keeps pairs.
-pub(super) const KEY: &str = "overnight";
+pub const KEY: &str = "overnight";
 
 /// What every mark begins with.
 const PREFIX: &str = "ovn-";
