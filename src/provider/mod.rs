@@ -11,9 +11,11 @@
 //! - [`limits`]: rate-limit headers and `Retry-After`.
 //! - [`http`]: the shell that sends; [`client`]: the one HTTP client all providers share.
 //! - [`smoke`]: trials of a provider, to tell what it can do.
+//! - [`batch`]: many requests at once, for half the price.
 //! - [`simulated`]: a provider that is all made up, with books of its own.
 
 pub mod anthropic;
+pub mod batch;
 pub mod client;
 pub mod conventions;
 pub mod gemini;

@@ -34,7 +34,7 @@ impl HttpProvider {
             route: trial.route(route),
             item: Arc::new(trial.item(route)),
         };
-        let (wire, exchange) = match self.request(&call) {
+        let (wire, exchange) = match self.request(&call.item, &call.route) {
             Ok((wire, body)) => {
                 (wire, self.sent(self.in_pieces(trial, wire, &call, body), wire, trial).await)
             }
