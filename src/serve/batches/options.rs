@@ -219,7 +219,7 @@ mod tests {
             (json!({ "max_cost": "-1" }), "below zero"),
             (json!({ "deadline": "soon" }), "06:00"),
             (json!({ "check": { "command": "rm -rf /" } }), "command"),
-            (json!({ "check": { "regex": "(" } }), "regex"),
+            (json!({ "check": { "regex": "(" } }), "makes no sense"),
             (json!({ "models": [] }), "ladder"),
             (json!({ "when": "never" }), "cheapest"),
         ];

@@ -20,6 +20,10 @@ pub(crate) mod http;
 
 /// The SDKs of others.
 mod sdk;
+/// Requests that wait for their answers.
+mod sync;
+/// Who sees what.
+mod tenants;
 
 use http::{Answer, Api};
 
