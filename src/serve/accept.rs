@@ -27,11 +27,11 @@ use super::app::App;
 use super::patience::{PatientBody, PatientSocket};
 use super::{guard, id};
 
-/// More connections at once wait to be accepted: each costs a task, a descriptor and a buffer.
-const MAX_CONNECTIONS: usize = 256;
-/// How long a client may take.
+/// What clients may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct Limits {
+    /// More connections at once wait to be accepted: each costs a task, a descriptor and a buffer.
+    pub(super) connections: usize,
     /// From opening a connection, or from the last answer on it, to the end of the next headers.
     pub(super) headers: Duration,
     /// The longest silence in the middle of a body, either way.
@@ -39,8 +39,8 @@ pub(super) struct Patience {
 }
 
 /// As the daemon has it.
-pub(super) const PATIENCE: Patience =
-    Patience { headers: Duration::from_secs(10), idle: Duration::from_secs(30) };
+pub(super) const LIMITS: Limits =
+    Limits { connections: 256, headers: Duration::from_secs(10), idle: Duration::from_secs(30) };
 /// Read at once of a connection; headers must fit.
 const BUFFER: usize = 64 << 10;
 /// A pause after a failed accept: when descriptors run out, trying at once would spin.
@@ -55,10 +55,10 @@ pub(super) async fn serve(
     listener: TcpListener,
     app: App,
     routes: Router,
-    patience: Patience,
+    limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(limits.connections));
     let (stopping, is_stopping) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
@@ -72,7 +72,7 @@ pub(super) async fn serve(
             () = &mut stop => break,
             (accepted, place) = next => match accepted {
                 Ok((stream, _)) => {
-                    let served = connection(stream, app.clone(), routes.clone(), patience, is_stopping.clone());
+                    let served = connection(stream, app.clone(), routes.clone(), limits, is_stopping.clone());
                     connections.spawn(async move {
                         served.await;
                         drop(place);
@@ -92,7 +92,7 @@ async fn connection(
     stream: TcpStream,
     app: App,
     routes: Router,
-    patience: Patience,
+    limits: Limits,
     mut stopping: watch::Receiver<()>,
 ) {
     // An answer leaves at once.
@@ -101,11 +101,11 @@ async fn connection(
     }
     let service = service_fn(move |request| {
         let (app, routes) = (app.clone(), routes.clone());
-        async move { Ok::<_, Infallible>(respond(app, routes, patience, request).await) }
+        async move { Ok::<_, Infallible>(respond(app, routes, limits, request).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(patience.headers).max_buf_size(BUFFER);
-    let mut connection = pin!(http.serve_connection(PatientSocket::new(stream, patience.idle), service));
+    http.timer(TokioTimer::new()).header_read_timeout(limits.headers).max_buf_size(BUFFER);
+    let mut connection = pin!(http.serve_connection(PatientSocket::new(stream, limits.idle), service));
     // Clients leave as they like: how a connection ends is no news.
     tokio::select! {
         _ = &mut connection => {}
@@ -117,7 +117,7 @@ async fn connection(
 }
 
 /// One request: let in by the guard or not, then routed.
-async fn respond(app: App, routes: Router, patience: Patience, request: Request<Incoming>) -> Response<Body> {
+async fn respond(app: App, routes: Router, limits: Limits, request: Request<Incoming>) -> Response<Body> {
     let id = id::request();
     let (mut parts, body) = request.into_parts();
     let method = parts.method.clone();
@@ -125,7 +125,7 @@ async fn respond(app: App, routes: Router, patience: Patience, request: Request<
     let mut response = match guard::admit(&app, &parts) {
         Ok(caller) => {
             parts.extensions.insert(caller);
-            let request = Request::from_parts(parts, Body::new(PatientBody::new(body, patience.idle)));
+            let request = Request::from_parts(parts, Body::new(PatientBody::new(body, limits.idle)));
             TowerToHyperService::new(routes).call(request).await.into_response()
         }
         Err(refused) => {

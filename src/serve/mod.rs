@@ -81,10 +81,10 @@ pub struct Server {
 impl Server {
     /// Listens at `listen` and answers whatever needs no store.
     pub fn start(config: Config, listen: SocketAddr) -> io::Result<Server> {
-        Server::start_with(config, listen, accept::PATIENCE)
+        Server::start_with(config, listen, accept::LIMITS)
     }
 
-    fn start_with(config: Config, listen: SocketAddr, patience: accept::Patience) -> io::Result<Server> {
+    fn start_with(config: Config, listen: SocketAddr, limits: accept::Limits) -> io::Result<Server> {
         let listener = std::net::TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let app = App::new(config, listener.local_addr()?);
@@ -103,7 +103,7 @@ impl Server {
             let routes = routes(served.clone());
             // Nothing is ever sent: the server drops its end.
             let stop = async move { drop(stopped.await) };
-            runtime.block_on(accept::serve(listener, served, routes, patience, stop));
+            runtime.block_on(accept::serve(listener, served, routes, limits, stop));
             runtime.shutdown_background();
         })?;
         Ok(Server { app, runtime: handle, stop: Some(stop), thread: Some(thread) })
