@@ -21,7 +21,7 @@
 //! | [`tokens`] | tokens of `STATE/tokens.json` and the config → callers |
 //! | [`app`](App) | what every handler is given; the way to the owner of the store |
 //! | `extract`, [`error`] | bodies and parameters → values; refusals → OpenAI's error objects |
-//! | [`files`], [`batches`], `sync`, `models` | OpenAI's API, each with its `routes()` |
+//! | `files`, `batches`, `sync`, `models` | OpenAI's API, each with its `routes()` |
 //! | `intake` | lines → a job, staged beside and adopted |
 //! | `page`, `expiry`, `stream` | things by name → a page of them; how long files are kept; bodies in pieces |
 //! | `id`, `durable` | names that sort by time; files that are whole or not there |
@@ -112,6 +112,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.app.address()
+    }
+
+    /// The config was read again; see [`App::config`].
+    pub fn reconfigure(&self, config: Config) {
+        self.app.reconfigure(config);
     }
 
     /// From now on `driver` answers for the store, which this process owns.

@@ -81,7 +81,7 @@ fn set(options: &mut Options, field: &str, value: &Value, caller: &Caller) -> Re
         "check" => options.check = Some(check(value)?),
         "max_cost" => flags.max_cost = Some(money(value)?),
         "deadline" => {
-            flags.deadline = Some(text(value).parse::<MomentArg>().map_err(|error| error.to_string())?)
+            flags.deadline = Some(text(value).parse::<MomentArg>().map_err(|error| error.to_string())?);
         }
         "when" => flags.when = Some(word(value)?),
         "duplicates" => flags.duplicates = Some(word(value)?),

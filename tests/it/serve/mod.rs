@@ -18,6 +18,8 @@ mod guard;
 /// Requests, byte for byte where it matters.
 pub(crate) mod http;
 
+/// The `curl` lines.
+mod readme;
 /// The SDKs of others.
 mod sdk;
 /// Requests that wait for their answers.

@@ -48,7 +48,7 @@ fn python() -> Command {
 fn node() -> Command {
     let modules = std::env::var_os("OVERNIGHT_TEST_NODE_MODULES").map(PathBuf::from).unwrap_or_else(|| {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        home.join(".cache/overnight-tests/node/node_modules")
+        home.join(".cache/overnight-tests/sdk/node_modules")
     });
     let mut command = Command::new("node");
     command.env("NODE_PATH", modules);
