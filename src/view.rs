@@ -123,10 +123,13 @@ pub struct JobView {
     /// The job whose failed items these are.
     pub retry_of: Option<JobId>,
     /// Its tags.
+    #[serde(default)]
     pub tags: BTreeMap<String, String>,
     /// Of the tokens in, those read from a cache.
+    #[serde(default)]
     pub cached_input_tokens: u64,
     /// Of the tokens out, those of hidden reasoning.
+    #[serde(default)]
     pub reasoning_tokens: u64,
 }
 

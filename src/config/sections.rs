@@ -199,7 +199,9 @@ pub(super) fn daemon(section: &mut Section<'_>, env: &BTreeMap<String, String>, 
         max_file: 1_000_000 * section.get_or("max_file_mb", (200, "200"), log, reader::whole(1, 100_000)),
         max_requests: section.get_or("max_requests", (50_000, "50000"), log, reader::whole(1, 10_000_000)),
     };
-    if let Some(message) = daemon.obstacle(listen) {
+    // That a token cannot be read was said already.
+    let is_told = daemon.token.is_none() && section.has("token");
+    if let Some(message) = daemon.obstacle(listen).filter(|_| !is_told) {
         section.problem("listen", message, log);
     }
     section.finish(log);

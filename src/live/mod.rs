@@ -53,6 +53,8 @@ use writer::Order;
 
 /// Events handled between two rounds of scheduling.
 const BATCH: usize = 256;
+/// Questions answered between two rounds of scheduling.
+const ASKED: usize = 64;
 /// The clock is read at least this often: timers stop while a machine is suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How long calls in flight may go on after a request to stop.
@@ -238,7 +240,22 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = &mut stop, if !self.stop_asked => self.stop_asked = true,
-                Some(Asked { request, reply }) = requests.recv() => self.request(request, reply),
+                Some(first) = requests.recv() => {
+                    let mut next = Some(first);
+                    for _ in 0..ASKED {
+                        let Some(Asked { request, reply }) = next else { break };
+                        self.request(request, reply);
+                        next = requests.try_recv().ok();
+                    }
+                    if let Some(Asked { request, reply }) = next {
+                        self.request(request, reply);
+                    }
+                    // However many ask, what happens gets its turn.
+                    for _ in 0..BATCH {
+                        let Ok(item) = news.try_recv() else { break };
+                        self.news(item, show)?;
+                    }
+                }
                 Some(first) = news.recv() => {
                     // What else is ready gets its turn first, so that one round and one sync serve it all.
                     tokio::task::yield_now().await;

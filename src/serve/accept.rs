@@ -27,12 +27,20 @@ use super::app::App;
 use super::patience::{PatientBody, PatientSocket};
 use super::{guard, id};
 
-/// More connections at once wait to be accepted: each costs a task, a descriptor and a buffer.
-const MAX_CONNECTIONS: usize = 256;
-/// From opening a connection, or from the last answer on it, to the end of the next request's headers.
-const HEADER_TIME: Duration = Duration::from_secs(10);
-/// The longest silence in the middle of a body, either way.
-const BODY_IDLE: Duration = Duration::from_secs(30);
+/// What clients may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// More connections at once wait to be accepted: each costs a task, a descriptor and a buffer.
+    pub(super) connections: usize,
+    /// From opening a connection, or from the last answer on it, to the end of the next headers.
+    pub(super) headers: Duration,
+    /// The longest silence in the middle of a body, either way.
+    pub(super) idle: Duration,
+}
+
+/// As the daemon has it.
+pub(super) const LIMITS: Limits =
+    Limits { connections: 256, headers: Duration::from_secs(10), idle: Duration::from_secs(30) };
 /// Read at once of a connection; headers must fit.
 const BUFFER: usize = 64 << 10;
 /// A pause after a failed accept: when descriptors run out, trying at once would spin.
@@ -43,8 +51,14 @@ const DRAIN: Duration = Duration::from_secs(2);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Serves until `stop`, then lets requests under way end.
-pub(super) async fn serve(listener: TcpListener, app: App, routes: Router, stop: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub(super) async fn serve(
+    listener: TcpListener,
+    app: App,
+    routes: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections));
     let (stopping, is_stopping) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
@@ -58,7 +72,7 @@ pub(super) async fn serve(listener: TcpListener, app: App, routes: Router, stop:
             () = &mut stop => break,
             (accepted, place) = next => match accepted {
                 Ok((stream, _)) => {
-                    let served = connection(stream, app.clone(), routes.clone(), is_stopping.clone());
+                    let served = connection(stream, app.clone(), routes.clone(), limits, is_stopping.clone());
                     connections.spawn(async move {
                         served.await;
                         drop(place);
@@ -74,18 +88,24 @@ pub(super) async fn serve(listener: TcpListener, app: App, routes: Router, stop:
     let _ = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn connection(stream: TcpStream, app: App, routes: Router, mut stopping: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    app: App,
+    routes: Router,
+    limits: Limits,
+    mut stopping: watch::Receiver<()>,
+) {
     // An answer leaves at once.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let service = service_fn(move |request| {
         let (app, routes) = (app.clone(), routes.clone());
-        async move { Ok::<_, Infallible>(respond(app, routes, request).await) }
+        async move { Ok::<_, Infallible>(respond(app, routes, limits, request).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(BUFFER);
-    let mut connection = pin!(http.serve_connection(PatientSocket::new(stream, BODY_IDLE), service));
+    http.timer(TokioTimer::new()).header_read_timeout(limits.headers).max_buf_size(BUFFER);
+    let mut connection = pin!(http.serve_connection(PatientSocket::new(stream, limits.idle), service));
     // Clients leave as they like: how a connection ends is no news.
     tokio::select! {
         _ = &mut connection => {}
@@ -97,7 +117,7 @@ async fn connection(stream: TcpStream, app: App, routes: Router, mut stopping: w
 }
 
 /// One request: let in by the guard or not, then routed.
-async fn respond(app: App, routes: Router, request: Request<Incoming>) -> Response<Body> {
+async fn respond(app: App, routes: Router, limits: Limits, request: Request<Incoming>) -> Response<Body> {
     let id = id::request();
     let (mut parts, body) = request.into_parts();
     let method = parts.method.clone();
@@ -105,7 +125,7 @@ async fn respond(app: App, routes: Router, request: Request<Incoming>) -> Respon
     let mut response = match guard::admit(&app, &parts) {
         Ok(caller) => {
             parts.extensions.insert(caller);
-            let request = Request::from_parts(parts, Body::new(PatientBody::new(body, BODY_IDLE)));
+            let request = Request::from_parts(parts, Body::new(PatientBody::new(body, limits.idle)));
             TowerToHyperService::new(routes).call(request).await.into_response()
         }
         Err(refused) => {

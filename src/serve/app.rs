@@ -5,8 +5,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -28,7 +28,8 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct App(Arc<Shared>);
 
 struct Shared {
-    config: Config,
+    config: RwLock<Arc<Config>>,
+    state: PathBuf,
     address: SocketAddr,
     tokens: InForce,
     opened: OnceLock<Opened>,
@@ -43,8 +44,16 @@ struct Opened {
 
 impl App {
     pub(super) fn new(config: Config, address: SocketAddr) -> App {
-        let tokens = InForce::new(&config.state_dir, config.daemon.token.as_ref());
-        App(Arc::new(Shared { config, address, tokens, opened: OnceLock::new() }))
+        let state = config.state_dir.clone();
+        let tokens = InForce::new(&state, config.daemon.token.as_ref());
+        let config = RwLock::new(Arc::new(config));
+        App(Arc::new(Shared { config, state, address, tokens, opened: OnceLock::new() }))
+    }
+
+    /// The config was read again; requests that come from now on go by it. The address, the state folder
+    /// and the token stay as they were at the start.
+    pub(super) fn reconfigure(&self, config: Config) {
+        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
     /// The store is open, and whoever works on it answers there. Only the first call counts.
@@ -55,14 +64,14 @@ impl App {
         Ok(())
     }
 
-    /// The config as the daemon read it.
-    pub fn config(&self) -> &Config {
-        &self.0.config
+    /// The config as the daemon read it last.
+    pub fn config(&self) -> Arc<Config> {
+        self.0.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where the state is kept.
     pub fn state_dir(&self) -> &Path {
-        &self.0.config.state_dir
+        &self.0.state
     }
 
     /// Where the server listens.

@@ -67,7 +67,8 @@ pub(super) fn stage(
     is_wanted: impl FnOnce() -> bool,
 ) -> Result<Option<Job>, NotTaken> {
     let Submission { job, caller, options, deadline, wire, source } = submission;
-    let catalog = &app.config().catalog;
+    let config = app.config();
+    let catalog = &config.catalog;
     let ask = asked(app, &caller, options, deadline, wire)?;
     let mut staged = Staged::new(FileStore::stage_beside(app.state_dir(), &job)?);
     let mut summary = read(app, source, &ask, &mut staged)?;
@@ -112,7 +113,7 @@ fn asked(
 ) -> Result<Ask, NotTaken> {
     let Options { mut flags, queue, check, max_attempts } = options;
     flags.deadline = flags.deadline.or(Some(MomentArg::At(deadline)));
-    let mut ask = ask(&flags, &queue, app.config(), clock::now())?;
+    let mut ask = ask(&flags, &queue, &app.config(), clock::now())?;
     ask.options.check = check.or_else(|| ask.options.check.take());
     ask.options.max_attempts = max_attempts.unwrap_or(ask.options.max_attempts);
     ask.options.tags.extend(caller.tags());

@@ -9,7 +9,8 @@
 //! ```text
 //! accept ─ patience ─ guard ─ router ─┬─ health            /healthz /readyz
 //!                       │             ├─ models            /v1/models
-//!                       └ tokens      └─ files, batches …  each with `routes()`
+//!                       └ tokens      ├─ files, batches    /v1/files /v1/batches
+//!                                     └─ sync              /v1/chat/completions …
 //! ```
 //!
 //! | file | takes → gives |
@@ -20,7 +21,9 @@
 //! | [`tokens`] | tokens of `STATE/tokens.json` and the config → callers |
 //! | [`app`](App) | what every handler is given; the way to the owner of the store |
 //! | `extract`, [`error`] | bodies and parameters → values; refusals → OpenAI's error objects |
-//! | `page` | things by name → a page of them |
+//! | `files`, `batches`, `sync`, `models` | OpenAI's API, each with its `routes()` |
+//! | `intake` | lines → a job, staged beside and adopted |
+//! | `page`, `expiry`, `stream` | things by name → a page of them; how long files are kept; bodies in pieces |
 //! | `id`, `durable` | names that sort by time; files that are whole or not there |
 //!
 //! Whatever belongs to someone carries a tenant's name or none, and is shown only where
@@ -57,6 +60,7 @@ mod models;
 mod page;
 mod patience;
 mod stream;
+mod sync;
 pub mod tokens;
 
 pub use app::App;
@@ -77,6 +81,10 @@ pub struct Server {
 impl Server {
     /// Listens at `listen` and answers whatever needs no store.
     pub fn start(config: Config, listen: SocketAddr) -> io::Result<Server> {
+        Server::start_with(config, listen, accept::LIMITS)
+    }
+
+    fn start_with(config: Config, listen: SocketAddr, limits: accept::Limits) -> io::Result<Server> {
         let listener = std::net::TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let app = App::new(config, listener.local_addr()?);
@@ -94,7 +102,8 @@ impl Server {
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(move || {
             let routes = routes(served.clone());
             // Nothing is ever sent: the server drops its end.
-            runtime.block_on(accept::serve(listener, served, routes, async move { drop(stopped.await) }));
+            let stop = async move { drop(stopped.await) };
+            runtime.block_on(accept::serve(listener, served, routes, limits, stop));
             runtime.shutdown_background();
         })?;
         Ok(Server { app, runtime: handle, stop: Some(stop), thread: Some(thread) })
@@ -103,6 +112,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.app.address()
+    }
+
+    /// The config was read again; see [`App::config`].
+    pub fn reconfigure(&self, config: Config) {
+        self.app.reconfigure(config);
     }
 
     /// From now on `driver` answers for the store, which this process owns.
@@ -129,7 +143,8 @@ fn routes(app: App) -> Router {
         .merge(health::routes())
         .merge(models::routes())
         .merge(files::routes())
-        .merge(batches::routes());
+        .merge(batches::routes())
+        .merge(sync::routes());
     routes.fallback(nothing_there).method_not_allowed_fallback(not_like_this).with_state(app)
 }
 
@@ -145,3 +160,6 @@ async fn nothing_there(uri: Uri) -> ApiError {
 async fn not_like_this() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
 }
+
+#[cfg(test)]
+mod tests;

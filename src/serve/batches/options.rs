@@ -81,7 +81,7 @@ fn set(options: &mut Options, field: &str, value: &Value, caller: &Caller) -> Re
         "check" => options.check = Some(check(value)?),
         "max_cost" => flags.max_cost = Some(money(value)?),
         "deadline" => {
-            flags.deadline = Some(text(value).parse::<MomentArg>().map_err(|error| error.to_string())?)
+            flags.deadline = Some(text(value).parse::<MomentArg>().map_err(|error| error.to_string())?);
         }
         "when" => flags.when = Some(word(value)?),
         "duplicates" => flags.duplicates = Some(word(value)?),
@@ -219,7 +219,7 @@ mod tests {
             (json!({ "max_cost": "-1" }), "below zero"),
             (json!({ "deadline": "soon" }), "06:00"),
             (json!({ "check": { "command": "rm -rf /" } }), "command"),
-            (json!({ "check": { "regex": "(" } }), "regex"),
+            (json!({ "check": { "regex": "(" } }), "makes no sense"),
             (json!({ "models": [] }), "ladder"),
             (json!({ "when": "never" }), "cheapest"),
         ];

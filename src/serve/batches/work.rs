@@ -56,7 +56,7 @@ pub(super) fn spawn_validate(app: &App, id: String) {
             match done {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(batch = %id, "the batch's file cannot be read for now: {}", error.message())
+                    tracing::warn!(batch = %id, "the batch's file cannot be read for now: {}", error.message());
                 }
             }
             tokio::time::sleep(AGAIN).await;

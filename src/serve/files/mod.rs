@@ -3,7 +3,7 @@
 //! Uploads stream to disk and are kept byte for byte; downloads stream back.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -147,7 +147,7 @@ async fn content(
         (CONTENT_LENGTH, entry.bytes.to_string()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{id}.jsonl\"")),
     ];
-    Ok((headers, Body::new(pieces(file))).into_response())
+    Ok((headers, Body::new(pieces(app, file))).into_response())
 }
 
 fn found(app: &App, caller: &Caller, id: &str) -> Result<Arc<Entry>, ApiError> {
@@ -159,25 +159,32 @@ fn open(path: PathBuf) -> Result<File, ApiError> {
     File::open(path).map_err(|error| ApiError::storage(&error))
 }
 
-/// A file, read as its client takes it.
-fn pieces(mut file: File) -> Pieces {
+/// A file, read as its client takes it; no thread waits for one.
+fn pieces(app: App, mut file: File) -> Pieces {
     let (sender, pieces) = Pieces::new();
-    tokio::task::spawn_blocking(move || {
+    tokio::spawn(async move {
         loop {
-            let mut piece = vec![0; PIECE];
-            let read = match file.read(&mut piece) {
-                Ok(0) => return,
-                Ok(n) => {
-                    piece.truncate(n);
-                    Ok(Bytes::from(piece))
+            let read = app.blocking(move |_| Ok((next_piece(&mut file), file))).await;
+            let (piece, rest) = match read {
+                Ok((Ok(None), _)) => return,
+                Ok((Ok(Some(piece)), rest)) => (piece, rest),
+                Ok((Err(error), _)) => return drop(sender.send(Err(error)).await),
+                Err(error) => {
+                    return drop(sender.send(Err(io::Error::other(error.message().to_owned()))).await);
                 }
-                Err(error) => Err(error),
             };
-            let is_last = read.is_err();
-            if sender.blocking_send(read).is_err() || is_last {
+            if sender.send(Ok(piece)).await.is_err() {
                 return;
             }
+            file = rest;
         }
     });
     pieces
+}
+
+fn next_piece(file: &mut File) -> io::Result<Option<Bytes>> {
+    let mut piece = vec![0; PIECE];
+    let n = file.read(&mut piece)?;
+    piece.truncate(n);
+    Ok((n > 0).then(|| Bytes::from(piece)))
 }

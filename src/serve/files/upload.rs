@@ -1,18 +1,16 @@
 //! An upload: a multipart body → a file on the shelf, without holding more than a few pieces of it.
 //!
-//! Fields come in any order. A thread that may block writes and checks the bytes as they come; when
-//! anything is wrong the draft goes away with it.
+//! Fields come in any order. Bytes are written and checked as they come, on threads that may block;
+//! when anything is wrong the draft goes away with it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::extract::Multipart;
 use axum::extract::multipart::{Field, MultipartError};
-use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use super::shelf::Entry;
 use super::text::{BadText, TextCheck};
@@ -21,8 +19,6 @@ use crate::serve::extract::broken_off;
 use crate::serve::{ApiError, App, durable, expiry};
 use crate::tenant::Caller;
 
-/// Pieces that may wait for the disk.
-const WAITING: usize = 8;
 /// More fields than any client sends.
 const MOST_FIELDS: usize = 16;
 /// The longest of the fields that are no file.
@@ -117,48 +113,46 @@ async fn receive(app: &App, mut field: Field<'_>, limit: u64) -> Result<Received
     let filename: String = field.file_name().unwrap_or("upload").chars().take(LONGEST_NAME).collect();
     let (id, path) = app.files()?.draft();
     let draft = Draft(path.clone());
-    let (pieces, arriving) = mpsc::channel(WAITING);
-    let writing = tokio::task::spawn_blocking(move || write(&path, arriving));
-    let mut bytes = 0;
-    let sent = loop {
-        match field.chunk().await {
-            Ok(None) => break Ok(()),
-            Ok(Some(piece)) => {
-                bytes += piece.len() as u64;
-                if bytes > limit {
-                    break Err(over(limit));
-                }
-                // A writer that is gone says below why.
-                if pieces.send(piece).await.is_err() {
-                    break Ok(());
-                }
-            }
-            Err(error) => break Err(broken(&error, limit)),
+    let mut writing = app.blocking(move |_| Writing::begin(&path)).await?;
+    while let Some(piece) = field.chunk().await.map_err(|error| broken(&error, limit))? {
+        if writing.bytes + piece.len() as u64 > limit {
+            return Err(over(limit));
         }
-    };
-    drop(pieces);
-    let written = writing.await.map_err(ApiError::internal)?;
-    sent?;
-    let text = written.map_err(|error| ApiError::storage(&error))?;
+        // No thread waits for the client: a slow one would hold it for hours.
+        writing = app.blocking(move |_| writing.push(&piece)).await?;
+    }
+    let (bytes, text) = app.blocking(move |_| writing.finish()).await?;
     Ok(Received { id, draft, filename, bytes, text })
 }
 
-/// Writes what arrives, and says whether it is text.
-fn write(
-    path: &std::path::Path,
-    mut arriving: mpsc::Receiver<Bytes>,
-) -> std::io::Result<Result<(), BadText>> {
-    let mut file: File = durable::create_file(path)?;
-    let mut check = TextCheck::default();
-    let mut text = Ok(());
-    while let Some(piece) = arriving.blocking_recv() {
-        file.write_all(&piece)?;
-        if text.is_ok() {
-            text = check.push(&piece);
-        }
+/// A file as far as it has come. Blocking.
+struct Writing {
+    file: File,
+    bytes: u64,
+    check: TextCheck,
+    text: Result<(), BadText>,
+}
+
+impl Writing {
+    fn begin(path: &Path) -> Result<Writing, ApiError> {
+        let file = durable::create_file(path).map_err(|error| ApiError::storage(&error))?;
+        Ok(Writing { file, bytes: 0, check: TextCheck::default(), text: Ok(()) })
     }
-    file.sync_all()?;
-    Ok(text.and_then(|()| check.finish()))
+
+    fn push(mut self, piece: &[u8]) -> Result<Writing, ApiError> {
+        self.file.write_all(piece).map_err(|error| ApiError::storage(&error))?;
+        self.bytes += piece.len() as u64;
+        if self.text.is_ok() {
+            self.text = self.check.push(piece);
+        }
+        Ok(self)
+    }
+
+    /// Its length, durably, and whether it is text.
+    fn finish(self) -> Result<(u64, Result<(), BadText>), ApiError> {
+        self.file.sync_all().map_err(|error| ApiError::storage(&error))?;
+        Ok((self.bytes, self.text.and_then(|()| self.check.finish())))
+    }
 }
 
 /// A field that is no file.

@@ -129,3 +129,53 @@ fn headers_that_are_too_large_are_refused() {
         daemon.api.request("GET", "/v1/models", &[&format!("x-filler: {}", "a".repeat(400_000))], b"");
     assert_eq!(answer.status, 431, "{answer:?}");
 }
+
+#[test]
+fn without_a_token_nothing_is_read_or_kept() {
+    let daemon = Daemon::start();
+    daemon.token("acme");
+    // Announced, and never sent: who waits for it hangs here.
+    let head = format!(
+        "POST /v1/files HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer wrong\r\ncontent-type: multipart/form-data; \
+         boundary=XX\r\ncontent-length: 1000000\r\n\r\n",
+        daemon.api.address
+    );
+    refused(&daemon.api.raw(head.as_bytes()).unwrap(), 401, "invalid_api_key");
+    assert!(crate::support::folder::files(&daemon.overnight.path().join("files")).is_empty());
+}
+
+#[test]
+fn a_body_that_is_no_file_has_a_limit() {
+    let daemon = Daemon::start();
+    let body = format!("{{\"input_file_id\":\"{}\"}}", "a".repeat(17 << 20));
+    let answer =
+        daemon.api.request("POST", "/v1/batches", &["content-type: application/json"], body.as_bytes());
+    refused(&answer, 413, "too_large");
+}
+
+#[test]
+fn tokens_and_prompts_are_in_no_log() {
+    let overnight = crate::support::Overnight::new();
+    // To a file, because so much is said that a pipe would be full.
+    let mut daemon = overnight.spawn("daemon -vv", "log");
+    let said = || std::fs::read_to_string(overnight.path().join("log")).unwrap();
+    while !said().contains("listening on http://") {}
+    let address =
+        said().split("listening on http://").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+    let api = super::http::Api::new(address);
+    let made = overnight.run("token create acme");
+    let acme = api.with_token(made.stdout.trim());
+    let lines = b"{\"custom_id\":\"a\",\"prompt\":\"canary-in-a-prompt\"}\nno json, canary-in-a-prompt\n";
+    let batch = super::batches::create(&acme, &super::files::uploaded(&acme, lines), &serde_json::json!({}));
+    super::batches::until(&acme, &batch, &["failed"]);
+    acme.get(&format!("/v1/models?token={}", acme.token));
+    api.with_token("wrong-canary-token").get("/v1/models");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&daemon), rustix::process::Signal::TERM)
+        .unwrap();
+    assert!(daemon.wait().unwrap().success());
+    let said = said();
+    assert!(said.contains("/v1/models"), "it logs requests: {said}");
+    for secret in [acme.token.as_str(), "wrong-canary-token", "canary-in-a-prompt"] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+}

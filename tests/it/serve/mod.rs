@@ -18,8 +18,14 @@ mod guard;
 /// Requests, byte for byte where it matters.
 pub(crate) mod http;
 
+/// The `curl` lines.
+mod readme;
 /// The SDKs of others.
 mod sdk;
+/// Requests that wait for their answers.
+mod sync;
+/// Who sees what.
+mod tenants;
 
 use http::{Answer, Api};
 

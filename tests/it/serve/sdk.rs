@@ -48,7 +48,7 @@ fn python() -> Command {
 fn node() -> Command {
     let modules = std::env::var_os("OVERNIGHT_TEST_NODE_MODULES").map(PathBuf::from).unwrap_or_else(|| {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        home.join(".cache/overnight-tests/node/node_modules")
+        home.join(".cache/overnight-tests/sdk/node_modules")
     });
     let mut command = Command::new("node");
     command.env("NODE_PATH", modules);
@@ -56,11 +56,11 @@ fn node() -> Command {
 }
 
 #[test]
-fn openais_python_sdk_does_its_batches() {
-    does(python(), "sdk/openai_batches.py");
+fn openais_python_sdk_does_what_it_can() {
+    does(python(), "sdk/openai_sdk.py");
 }
 
 #[test]
-fn openais_node_sdk_does_its_batches() {
-    does(node(), "node/openai_batches.cjs");
+fn openais_node_sdk_does_what_it_can() {
+    does(node(), "node/openai_sdk.cjs");
 }

@@ -103,4 +103,14 @@ for call, kind in (
 deleted = client.files.delete(file.id)
 assert deleted.deleted and deleted.id == file.id
 assert "sim/small" in [model.id for model in client.models.list()]
+
+# Requests that wait for their answer, through the same queue.
+chat = client.chat.completions.create(model="auto", max_tokens=20, messages=[{"role": "user", "content": "hi"}])
+assert chat.choices[0].message.content and chat.usage.total_tokens > 0, chat
+response = client.responses.create(
+    model="sim/small", input="hi", max_output_tokens=20, extra_headers={"x-overnight-deadline": "8h"}
+)
+assert response.output_text, response
+vectors = client.embeddings.create(model="sim/small", input=["one", "two"])
+assert len(vectors.data) == 2 and len(vectors.data[0].embedding) > 1, vectors
 print("ok")

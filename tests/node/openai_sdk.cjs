@@ -82,6 +82,13 @@ async function main() {
   await assert.rejects(client.files.retrieve("file-none"), OpenAI.NotFoundError);
   await assert.rejects(client.batches.cancel(batch.id), OpenAI.ConflictError);
   assert.equal((await client.files.delete(file.id)).deleted, true);
+
+  const chat = await client.chat.completions.create({ model: "auto", messages: [{ role: "user", content: "hi" }] });
+  assert.ok(chat.choices[0].message.content);
+  const response = await client.responses.create({ model: "sim/small", input: "hi", max_output_tokens: 20 });
+  assert.ok(response.output_text);
+  const vectors = await client.embeddings.create({ model: "sim/small", input: ["one", "two"] });
+  assert.equal(vectors.data.length, 2);
   console.log("ok");
 }
 

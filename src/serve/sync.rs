@@ -1,0 +1,233 @@
+//! `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings`: a request that waits for its answer.
+//!
+//! It goes through the queue like any other: a job of one item, with its checks, escalation, limits and
+//! budgets, and its answer is read from its results. The header `x-overnight-deadline` (`30m`, `06:00`,
+//! RFC 3339) says how long the client will wait; with it, the request may wait for a cheaper hour.
+//! Without it, it is sent at once and given up after ten minutes, which is how long OpenAI's clients
+//! wait. A client that leaves cancels its request.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use tokio::time::sleep;
+
+use super::batches::Options;
+use super::extract::RawJson;
+use super::intake::{self, NotTaken, Submission};
+use super::{ApiError, App, id};
+use crate::cli::args::JobFlags;
+use crate::clock::{self, Timestamp};
+use crate::input::{FileKind, Source, Zone, when};
+use crate::job::{JobId, When, Wire};
+use crate::record::JobChange;
+use crate::results::export::{self, Export, Format};
+use crate::results::folder::Folder;
+use crate::results::schema::Table;
+use crate::results::select::{Filter, Link};
+use crate::tenant::Caller;
+use crate::view::JobView;
+
+/// How long a client will wait.
+const DEADLINE: HeaderName = HeaderName::from_static("x-overnight-deadline");
+/// The job that a request was.
+const JOB_ID: HeaderName = HeaderName::from_static("x-overnight-job-id");
+/// What it cost.
+const COST: HeaderName = HeaderName::from_static("x-overnight-cost-usd");
+/// Where the client does not say.
+const USUAL_WAIT: Duration = Duration::from_secs(600);
+/// How often it is looked whether the answer is there: often at first, then less.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+
+/// After the deadline the engine has a moment to say itself how the request ended.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The routes of this file.
+pub(super) fn routes() -> Router<App> {
+    let answers = |wire: Wire| {
+        post(move |State(app): State<App>, caller: Caller, headers: HeaderMap, RawJson(body): RawJson| {
+            answer(app, caller, wire, headers, body)
+        })
+    };
+    [Wire::Chat, Wire::Responses, Wire::Embeddings]
+        .into_iter()
+        .fold(Router::new(), |routes, wire| routes.route(wire.endpoint(), answers(wire)))
+}
+
+async fn answer(
+    app: App,
+    caller: Caller,
+    wire: Wire,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let (deadline, when) = deadline(&headers)?;
+    let line = line_of(wire, &body)?;
+    let flags = JobFlags { when: Some(when), name: Some(wire.endpoint().to_owned()), ..JobFlags::default() };
+    let options = Options { flags, ..Options::default() };
+    let job = id::job_of(&id::batch()).expect("our own names are plain");
+    let queued = job.clone();
+    app.blocking(move |app| {
+        let source = Source::from_reader("request", Some(FileKind::Jsonl), Box::new(Cursor::new(line)));
+        let source = source.map_err(ApiError::internal)?;
+        submit(app, Submission { job: queued, caller, options, deadline, wire, source })
+    })
+    .await?;
+    let waiting = Waiting { app: app.clone(), job: Some(job.clone()) };
+    let view = waiting.for_end(deadline + GRACE).await?;
+    let result = app.blocking(move |app| result(app, &job)).await?;
+    respond(&view, &result)
+}
+
+/// Until when a client waits, and whether it may wait for a cheaper hour.
+fn deadline(headers: &HeaderMap) -> Result<(Timestamp, When), ApiError> {
+    let now = clock::now();
+    let Some(written) = headers.get(DEADLINE) else { return Ok((now + USUAL_WAIT, When::Asap)) };
+    let wrong = |why: String| ApiError::invalid(why).param(DEADLINE.as_str());
+    let written = written.to_str().map_err(|_| wrong("the deadline is not text".to_owned()))?;
+    let deadline = when::deadline(written, now, Zone::Machine).map_err(|error| wrong(error.to_string()))?;
+    Ok((deadline, When::Cheapest))
+}
+
+/// What of a body is ours to look at.
+#[derive(Deserialize)]
+struct Peek {
+    #[serde(default)]
+    stream: Option<bool>,
+    overnight: Option<IgnoredAny>,
+}
+
+/// The request as the only line of a job, its bytes as they were written.
+fn line_of(wire: Wire, body: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let peek: Peek = serde_json::from_slice(body).map_err(|error| {
+        ApiError::invalid(format!("the body cannot be read: {error}")).code("invalid_json")
+    })?;
+    if peek.stream == Some(true) {
+        return Err(ApiError::invalid("answers are not streamed; leave `stream` out").param("stream"));
+    }
+    if peek.overnight.is_some() {
+        let message = format!("options of a single request are headers: `{DEADLINE}`");
+        return Err(ApiError::invalid(message).param("overnight"));
+    }
+    let head = format!(r#"{{"custom_id":"request","method":"POST","url":"{}","body":"#, wire.endpoint());
+    // Outside of strings a line break is white space, and inside of them there is none.
+    let flat = body.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte });
+    Ok(head.into_bytes().into_iter().chain(flat).chain(*b"}").collect())
+}
+
+/// Queues it; durable when this returns.
+fn submit(app: &App, submission: Submission) -> Result<(), ApiError> {
+    match intake::stage(app, submission, || true) {
+        Ok(Some(job)) => intake::adopt(app, &job.id),
+        Ok(None) => Err(ApiError::internal("a wanted job was not staged")),
+        Err(NotTaken::Later(error)) => Err(error),
+        Err(NotTaken::Bad(errors)) => {
+            let first = errors.into_iter().next();
+            let (code, message) = first.map_or_else(Default::default, |error| (error.code, error.message));
+            Err(ApiError::invalid(message).code(code))
+        }
+    }
+}
+
+/// A client that waits; when it leaves before the end, its request is cancelled.
+struct Waiting {
+    app: App,
+    job: Option<JobId>,
+}
+
+impl Waiting {
+    /// The job once it is over. A call that is on its way at the deadline is let end, but not waited for.
+    async fn for_end(mut self, latest: Timestamp) -> Result<JobView, ApiError> {
+        let (mut pause, longest) = LOOKS;
+        let job = self.job.clone().expect("it is taken at the end only");
+        loop {
+            match self.app.view(&job).await? {
+                Some(view) if view.finished_at.is_some() => {
+                    self.job = None;
+                    return Ok(view);
+                }
+                Some(_) if clock::now() > latest => return Err(too_late("the provider had not answered")),
+                Some(_) => sleep(pause).await,
+                None => return Err(ApiError::internal(format!("{job} is gone"))),
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(job) = self.job.take() else { return };
+        let app = self.app.clone();
+        tokio::spawn(async move {
+            // Over already is as good.
+            let _ = app.change(&job, JobChange::Cancelled).await;
+        });
+    }
+}
+
+/// The only line of a job's results.
+#[derive(Deserialize)]
+struct Outcome {
+    response: Option<Answered>,
+    error: Option<Failed>,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    status_code: u16,
+    body: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Failed {
+    code: String,
+    message: String,
+}
+
+fn result(app: &App, job: &JobId) -> Result<Outcome, ApiError> {
+    let export = Export {
+        chains: vec![vec![Link::all(job.clone())]],
+        filter: Filter::default(),
+        table: Table::Results,
+        format: Format::OpenAiBatch,
+    };
+    let mut out = Vec::new();
+    let folder = Folder::new(&app.config().results.dir);
+    export::to_stream(&folder, &export, &mut out, clock::now()).map_err(ApiError::internal)?;
+    serde_json::from_slice(&out).map_err(ApiError::internal)
+}
+
+/// The provider's answer as it came, or why there is none.
+fn respond(view: &JobView, result: &Outcome) -> Result<Response, ApiError> {
+    if let Some(Answered { status_code, body }) = &result.response {
+        let status = StatusCode::from_u16(*status_code).map_err(ApiError::internal)?;
+        let headers = [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (JOB_ID, view.job_id.to_string()),
+            (COST, view.cost_usd.to_string()),
+        ];
+        return Ok((status, headers, body.get().to_owned()).into_response());
+    }
+    let (code, message) =
+        result.error.as_ref().map_or(("internal", ""), |error| (&error.code, &error.message));
+    let (status, message) = match code {
+        "batch_expired" => return Err(too_late(message)),
+        "batch_cancelled" => (StatusCode::CONFLICT, "the request was cancelled".to_owned()),
+        _ => (StatusCode::BAD_GATEWAY, message.to_owned()),
+    };
+    Err(ApiError::new(status, message).code(code))
+}
+
+fn too_late(why: &str) -> ApiError {
+    let message = format!("no answer before the deadline (the header {DEADLINE} sets it): {why}");
+    ApiError::new(StatusCode::GATEWAY_TIMEOUT, message).code("deadline")
+}
