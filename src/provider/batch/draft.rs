@@ -59,7 +59,7 @@ impl Draft {
         let id = self.order.mark.line_id(attempt).len() as u64;
         let count = self.attempts.len() as u64 + 1;
         let bytes = self.body_bytes + body.len() as u64;
-        let whole = MOST_ASIDE + bytes + count * (id + MOST_AROUND);
+        let whole = most_bytes(count, bytes, id);
         let over_tokens = self.limits.tokens.is_some_and(|limit| self.tokens + input_tokens > limit);
         if count > self.limits.requests || whole > self.limits.bytes || over_tokens {
             return Ok(if self.attempts.is_empty() { Added::TooLarge } else { Added::Full });
@@ -107,11 +107,20 @@ impl Draft {
         self.body_bytes + ids
     }
 
+    /// More than it can take up, whatever is put around its requests.
+    pub(super) fn most_bytes(&self) -> u64 {
+        most_bytes(self.attempts.len() as u64, self.bytes(), 0)
+    }
+
     /// The requests, one a line, in the order of [`Draft::attempts`].
     pub(super) fn lines(&mut self) -> io::Result<File> {
         self.file.flush()?;
         self.file.get_ref().try_clone()
     }
+}
+
+fn most_bytes(count: u64, bodies: u64, id: u64) -> u64 {
+    MOST_ASIDE + bodies + count * (id + MOST_AROUND)
 }
 
 /// Writes JSON as one line of the same length. A line break in it can only be white space, because in
