@@ -117,7 +117,8 @@ impl<'a> Batches<'a> {
         let (mut exact, mut perhaps, mut page) = (Vec::new(), Vec::new(), None);
         let oldest = search.since - CLOCK_SKEW;
         for _ in 0..MOST_PAGES {
-            let answer = self.get(&self.dialect().list(page.as_deref()), search.order.wire).await?;
+            let list = self.dialect().list(&search.order, self.api, page.as_deref());
+            let answer = self.get(&list, search.order.wire).await?;
             let (seen, next) = self.dialect().listed(&answer, page.as_deref());
             let rest_is_older = is_newest_first(&seen) && seen.iter().all(|batch| is_older(batch, oldest));
             for batch in seen {

@@ -203,7 +203,14 @@ fn batches_are_made_as_each_provider_wants_them() {
     let days = BatchApi { window: "7d".into(), ..api("mistral") };
     let post = dialect::of(Mistral).create(&order(Wire::Chat), &days, Some("f"));
     assert!(post.head.contains("\"timeout_hours\":168"), "{}", post.head);
+    let litellm = api("litellm");
+    let upload = dialect::of(OpenAi).upload(&order(Wire::Chat), &litellm, 1).unwrap();
+    assert!(upload.head.contains("name=\"target_model_names\"\r\n\r\na-model\r\n"), "{}", upload.head);
+    let list = dialect::of(OpenAi).list(&order(Wire::Chat), &litellm, Some("b/1"));
+    assert_eq!(list.query.last(), Some(&("target_model_names", "a-model".to_owned())));
     let together = api("together");
+    let post = dialect::of(OpenAi).create(&order(Wire::Chat), &together, Some("f"));
+    assert!(!post.head.contains("metadata"), "{}", post.head);
     assert_eq!(together.found_by, FoundBy::FileName);
     let upload = dialect::of(OpenAi).upload(&order(Wire::Chat), &together, 1).unwrap();
     assert!(
