@@ -233,6 +233,7 @@ impl fmt::Display for LineId {
 
 /// What became of a line.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every line ran, and none is kept for long")]
 pub enum Fate {
     /// It ran: an answer, a refusal, or garbage.
     Ran(Outcome),

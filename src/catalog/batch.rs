@@ -22,6 +22,8 @@ pub struct BatchApi {
     pub url_prefix: String,
     /// What its files are uploaded for: `batch`, or Together's `batch-api`.
     pub purpose: String,
+    /// Uploads and lists name the model, so that a LiteLLM proxy finds out whose batches they are.
+    pub names_model: bool,
 }
 
 /// The requests and answers of a batch API.
@@ -127,6 +129,7 @@ impl BatchApi {
             window: "24h".to_owned(),
             url_prefix: "/v1".to_owned(),
             purpose: "batch".to_owned(),
+            names_model: false,
         }
     }
 }
@@ -156,6 +159,8 @@ pub struct BatchSettings {
     pub url_prefix: Option<String>,
     /// What files are uploaded for.
     pub purpose: Option<String>,
+    /// Whether uploads and lists name the model.
+    pub names_model: Option<bool>,
 }
 
 impl BatchSettings {
@@ -173,6 +178,7 @@ impl BatchSettings {
         limits.inline_bytes = self.inline_bytes.unwrap_or(limits.inline_bytes);
         limits.open = self.open.or(limits.open);
         limits.one_model = self.one_model.unwrap_or(limits.one_model);
+        api.names_model = self.names_model.unwrap_or(api.names_model);
         api.found_by = self.found_by.unwrap_or(api.found_by);
         for (field, said) in [
             (&mut api.window, &self.window),

@@ -153,6 +153,7 @@ struct BatchRow {
     window: Option<String>,
     url_prefix: Option<String>,
     purpose: Option<String>,
+    names_model: Option<bool>,
 }
 
 impl BatchRow {
@@ -166,6 +167,7 @@ impl BatchRow {
             window: self.window,
             url_prefix: self.url_prefix,
             purpose: self.purpose,
+            names_model: self.names_model,
             ..BatchSettings::default()
         }
     }

@@ -25,6 +25,7 @@ pub(super) fn batch(provider: &mut Section<'_>, log: &mut Log) -> Option<BatchSe
         }),
         url_prefix: section.get("url_prefix", log, reader::text),
         purpose: section.get("purpose", log, reader::text),
+        names_model: section.get("names_model", log, reader::boolean),
     };
     section.finish(log);
     Some(settings)

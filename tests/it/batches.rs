@@ -412,6 +412,37 @@ fn batches_of_others_are_not_taken_for_ours() {
 }
 
 #[test]
+fn a_batch_far_down_the_list_is_found() {
+    each(&[], |lab| {
+        let mut first = lab.draft(1, 0..2);
+        let made = lab.create(&mut first).unwrap();
+        for number in 2..=105 {
+            lab.create(&mut lab.draft(number, [number])).unwrap();
+        }
+        lab.provider.pass(DURATION);
+        assert_eq!(lab.find(&first, &[]), Found::This(made), "{}", lab.kind.name);
+    });
+}
+
+#[test]
+fn a_key_that_is_echoed_is_taken_out_of_results() {
+    // A model that answers with what it was told: the schema has one value, which is the key.
+    let lab = Lab::new(kinds().remove(0), config(), Faults::default());
+    let batches = lab.adapter.batches().unwrap();
+    let schema = json!({"type": "object", "properties": {"said": {"enum": [KEY]}}, "required": ["said"]});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
+    let body = json!({"messages": [{"role": "user", "content": "hi"}], "response_format": format});
+    let body = Body { json: body.to_string().into(), model_at: None };
+    let (_, body) = batches.request(&Item { body, ..question(Wire::Chat, 0) }, &lab.route).unwrap();
+    let mut draft = lab.draft(1, []);
+    draft.add(AttemptId(0), &body, 10).unwrap();
+    let night = lab.drive(&mut draft, &[]);
+    let Some(Outcome::Answer(answer)) = night.ran.get(&AttemptId(0)) else { panic!("{night:?}") };
+    assert_eq!(answer.text, r#"{"said":"[key]"}"#);
+    assert!(!answer.body.windows(KEY.len()).any(|bytes| bytes == KEY.as_bytes()));
+}
+
+#[test]
 fn a_list_that_lags_behind_finds_it_later() {
     each(&[BatchFault::LostCreate, BatchFault::Unlisted], |lab| {
         let mut draft = lab.draft(1, 0..3);

@@ -43,7 +43,7 @@ impl Dialect for Anthropic {
         Address::new(format!("{PATH}/{id}/cancel"))
     }
 
-    fn list(&self, page: Option<&str>) -> Address {
+    fn list(&self, _: &Order, _: &BatchApi, page: Option<&str>) -> Address {
         Address::new(PATH).with("limit", "100").with_some("after_id", page)
     }
 

@@ -93,7 +93,7 @@ impl<'a> Batches<'a> {
     /// Makes a batch of a draft. Its intent must be durable; what comes of it is in [`CreateError`].
     pub async fn create(&self, draft: &mut Draft) -> Result<BatchRef, CreateError> {
         let order = draft.order().clone();
-        let file = match self.dialect().upload(&order, self.api, draft.bytes()) {
+        let file = match self.dialect().upload(&order, self.api, draft.most_bytes()) {
             Some(post) => Some(self.upload(draft, &post).await?),
             None => None,
         };
@@ -117,9 +117,10 @@ impl<'a> Batches<'a> {
         let (mut exact, mut perhaps, mut page) = (Vec::new(), Vec::new(), None);
         let oldest = search.since - CLOCK_SKEW;
         for _ in 0..MOST_PAGES {
-            let answer = self.get(&self.dialect().list(page.as_deref()), search.order.wire).await?;
+            let list = self.dialect().list(&search.order, self.api, page.as_deref());
+            let answer = self.get(&list, search.order.wire).await?;
             let (seen, next) = self.dialect().listed(&answer, page.as_deref());
-            let all_older = !seen.is_empty() && seen.iter().all(|batch| is_older(batch, oldest));
+            let rest_is_older = is_newest_first(&seen) && seen.iter().all(|batch| is_older(batch, oldest));
             for batch in seen {
                 if is_older(&batch, oldest) || search.known.contains(&batch.id) {
                     continue;
@@ -132,10 +133,14 @@ impl<'a> Batches<'a> {
                     Some(false) => {}
                 }
             }
-            page = next;
-            if page.is_none() || all_older {
+            page = next.filter(|_| !rest_is_older);
+            if page.is_none() {
                 break;
             }
+        }
+        if page.is_some() && exact.is_empty() {
+            // Not having looked everywhere must not pass for "nothing".
+            return Err(AskError::Broken(format!("the list of batches has more than {MOST_PAGES} pages")));
         }
         Ok(match (exact.len(), perhaps.is_empty()) {
             (1, _) => Found::This(exact.remove(0)),
@@ -190,8 +195,12 @@ impl<'a> Batches<'a> {
             FoundBy::Mark => Ok(Some(batch.mark == Some(mark))),
             FoundBy::FileName => {
                 let Some(file) = &batch.input_file else { return Ok(Some(false)) };
-                let about = self.get(&Address::new(format!("/files/{file}")), search.order.wire).await?;
-                Ok(Some(about["filename"].as_str() == Some(&format!("{mark}.jsonl"))))
+                match self.get(&Address::new(format!("/files/{file}")), search.order.wire).await {
+                    Ok(about) => Ok(Some(about["filename"].as_str() == Some(&format!("{mark}.jsonl")))),
+                    // Its file was deleted, and with it the name.
+                    Err(AskError::Gone(_)) => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
             FoundBy::Lines if ![0, search.len].contains(&batch.counts.total) => Ok(Some(false)),
             FoundBy::Lines if !batch.state.has_ended() => Ok(None),
@@ -456,6 +465,12 @@ fn of_refusal(refusal: &Refusal) -> CreateError {
         message: refusal.message.clone(),
         retry_after: refusal.retry_after,
     }
+}
+
+/// Whether later pages can only hold older batches. Not every copy of an API keeps its order.
+fn is_newest_first(page: &[Seen]) -> bool {
+    let made_at = |batch: Option<&Seen>| batch.and_then(|batch| batch.made_at);
+    matches!((made_at(page.first()), made_at(page.last())), (Some(first), Some(last)) if first > last)
 }
 
 fn is_older(batch: &Seen, than: Timestamp) -> bool {

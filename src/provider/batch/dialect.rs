@@ -28,8 +28,8 @@ pub(super) trait Dialect: Sync {
     /// Where posting cancels it.
     fn cancel(&self, id: &str) -> Address;
 
-    /// A page of the batches there are, the newest first.
-    fn list(&self, page: Option<&str>) -> Address;
+    /// A page of the batches there are, mostly the newest first.
+    fn list(&self, order: &Order, api: &BatchApi, page: Option<&str>) -> Address;
 
     /// The batches of the answer to that, and what the next page is called.
     fn listed(&self, answer: &Value, page: Option<&str>) -> (Vec<Seen>, Option<String>);

@@ -32,8 +32,8 @@ pub struct Draft {
     limits: BatchLimits,
     file: BufWriter<File>,
     attempts: Vec<AttemptId>,
-    /// Of requests alone.
-    body_bytes: u64,
+    /// Of all requests and their ids.
+    bytes: u64,
     tokens: u64,
 }
 
@@ -51,22 +51,22 @@ impl Draft {
             OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         fs::remove_file(&path)?;
         let file = BufWriter::with_capacity(64 * 1024, file);
-        Ok(Draft { order, limits, file, attempts: Vec::new(), body_bytes: 0, tokens: 0 })
+        Ok(Draft { order, limits, file, attempts: Vec::new(), bytes: 0, tokens: 0 })
     }
 
     /// Adds the request of an attempt, which has so many input tokens by estimate, if it fits.
     pub fn add(&mut self, attempt: AttemptId, body: &[u8], input_tokens: u64) -> io::Result<Added> {
-        let id = self.order.mark.line_id(attempt).len() as u64;
+        let id = self.order.mark.line_id(attempt);
         let count = self.attempts.len() as u64 + 1;
-        let bytes = self.body_bytes + body.len() as u64;
-        let whole = MOST_ASIDE + bytes + count * (id + MOST_AROUND);
+        let bytes = self.bytes + (id.len() + body.len()) as u64;
+        let whole = most_bytes(count, bytes);
         let over_tokens = self.limits.tokens.is_some_and(|limit| self.tokens + input_tokens > limit);
         if count > self.limits.requests || whole > self.limits.bytes || over_tokens {
             return Ok(if self.attempts.is_empty() { Added::TooLarge } else { Added::Full });
         }
         write_on_one_line(&mut self.file, body)?;
         self.attempts.push(attempt);
-        self.body_bytes = bytes;
+        self.bytes = bytes;
         self.tokens += input_tokens;
         Ok(Added::Yes)
     }
@@ -103,8 +103,12 @@ impl Draft {
 
     /// Bytes of all requests and their ids.
     pub(super) fn bytes(&self) -> u64 {
-        let ids: u64 = self.attempts.iter().map(|id| self.order.mark.line_id(*id).len() as u64).sum();
-        self.body_bytes + ids
+        self.bytes
+    }
+
+    /// More than it can take up, whatever is put around its requests.
+    pub(super) fn most_bytes(&self) -> u64 {
+        most_bytes(self.attempts.len() as u64, self.bytes)
     }
 
     /// The requests, one a line, in the order of [`Draft::attempts`].
@@ -112,6 +116,10 @@ impl Draft {
         self.file.flush()?;
         self.file.get_ref().try_clone()
     }
+}
+
+fn most_bytes(count: u64, bytes: u64) -> u64 {
+    MOST_ASIDE + bytes + count * MOST_AROUND
 }
 
 /// Writes JSON as one line of the same length. A line break in it can only be white space, because in

@@ -70,7 +70,7 @@ impl Dialect for Gemini {
         Address::new(format!("/{id}:cancel"))
     }
 
-    fn list(&self, page: Option<&str>) -> Address {
+    fn list(&self, _: &Order, _: &BatchApi, page: Option<&str>) -> Address {
         Address::new("/batches").with("pageSize", "100").with_some("pageToken", page)
     }
 

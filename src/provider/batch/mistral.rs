@@ -44,7 +44,7 @@ impl Dialect for Mistral {
         Address::new(format!("{PATH}/{id}/cancel"))
     }
 
-    fn list(&self, page: Option<&str>) -> Address {
+    fn list(&self, _: &Order, _: &BatchApi, page: Option<&str>) -> Address {
         Address::new(PATH)
             .with("page", page.unwrap_or("0"))
             .with("page_size", PAGE.to_string())

@@ -73,3 +73,6 @@ mod why;
 pub use client::Batches;
 pub use collect::Collecting;
 pub use draft::{Added, Draft};
+
+#[cfg(test)]
+mod tests;

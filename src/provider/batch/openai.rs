@@ -13,7 +13,7 @@ use super::dialect::{
 };
 use super::why;
 use crate::batch::{BatchState, Counts, Ended, KEY, Mark, NotRun, Order, ResultsAt};
-use crate::catalog::batch::BatchApi;
+use crate::catalog::batch::{BatchApi, FoundBy};
 
 pub(super) struct OpenAi;
 
@@ -29,12 +29,15 @@ impl Dialect for OpenAi {
     }
 
     fn create(&self, order: &Order, api: &BatchApi, file: Option<&str>) -> Post {
-        let body = json!({
+        let mut body = json!({
             "input_file_id": file,
             "endpoint": endpoint(order.wire, api),
             "completion_window": api.window,
-            "metadata": {KEY: order.mark.to_string()},
         });
+        // Not everybody takes metadata.
+        if api.found_by == FoundBy::Mark {
+            body["metadata"] = json!({KEY: order.mark.to_string()});
+        }
         Post::plain(Address::new("/batches"), &body)
     }
 
@@ -46,8 +49,9 @@ impl Dialect for OpenAi {
         Address::new(format!("/batches/{id}/cancel"))
     }
 
-    fn list(&self, page: Option<&str>) -> Address {
-        Address::new("/batches").with("limit", "100").with_some("after", page)
+    fn list(&self, order: &Order, api: &BatchApi, page: Option<&str>) -> Address {
+        let model = api.names_model.then_some(&*order.model);
+        Address::new("/batches").with("limit", "100").with_some("after", page).with_some(MODEL_FIELD, model)
     }
 
     fn listed(&self, answer: &Value, _: Option<&str>) -> (Vec<Seen>, Option<String>) {
@@ -81,12 +85,21 @@ impl Dialect for OpenAi {
     }
 }
 
+/// What LiteLLM calls the models of a file.
+const MODEL_FIELD: &str = "target_model_names";
+
 /// The upload of a file of requests as a form, named like the batch.
 pub(super) fn upload(order: &Order, api: &BatchApi, frame: Frame) -> Post {
-    let (line, mark, purpose) = (boundary(&order.mark), order.mark, &api.purpose);
-    let head = format!(
-        "--{line}\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n{purpose}\r\n\
-         --{line}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{mark}.jsonl\"\r\n\
+    let (line, mark) = (boundary(&order.mark), order.mark);
+    let field = |name: &str, value: &str| {
+        format!("--{line}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let mut head = field("purpose", &api.purpose);
+    if api.names_model {
+        head += &field(MODEL_FIELD, &order.model);
+    }
+    head += &format!(
+        "--{line}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{mark}.jsonl\"\r\n\
          Content-Type: application/jsonl\r\n\r\n"
     );
     Post {

@@ -42,8 +42,8 @@ impl Dialect for OpenRouter {
         OpenAi.cancel(id)
     }
 
-    fn list(&self, page: Option<&str>) -> Address {
-        OpenAi.list(page)
+    fn list(&self, order: &Order, api: &BatchApi, page: Option<&str>) -> Address {
+        OpenAi.list(order, api, page)
     }
 
     fn listed(&self, answer: &Value, _: Option<&str>) -> (Vec<Seen>, Option<String>) {

@@ -17,6 +17,8 @@ use hyper::body::{Body, Frame as Piece, SizeHint};
 
 use super::Draft;
 use super::dialect::{Frame, Post};
+use crate::batch::Mark;
+use crate::job::AttemptId;
 
 /// How much is handed over at a time.
 const PIECE: usize = 64 * 1024;
@@ -27,9 +29,11 @@ pub(super) struct Upload {
     head: Option<Bytes>,
     lines: BufReader<FromStart>,
     frame: Frame,
-    /// Ids of the lines that are left, the first one last.
-    ids: Vec<String>,
-    is_first: bool,
+    mark: Mark,
+    /// Whose lines they are, in their order.
+    attempts: Vec<AttemptId>,
+    /// How many of them are sent.
+    sent: usize,
     tail: Option<Bytes>,
     /// Bytes that are left of all of it.
     left: u64,
@@ -41,13 +45,13 @@ impl Upload {
         let file = draft.lines()?;
         let count = draft.len() as u64;
         let aside = (post.head.len() + post.tail.len()) as u64;
-        let mark = draft.order().mark;
         Ok(Upload {
             head: Some(post.head.clone().into()),
             lines: BufReader::with_capacity(PIECE, FromStart { file, at: 0 }),
             frame: frame.clone(),
-            ids: draft.attempts().iter().rev().map(|attempt| mark.line_id(*attempt)).collect(),
-            is_first: true,
+            mark: draft.order().mark,
+            attempts: draft.attempts().to_vec(),
+            sent: 0,
             tail: Some(post.tail.clone().into()),
             left: aside + draft.bytes() + count * frame.overhead() - u64::from(count > 0),
         })
@@ -60,10 +64,12 @@ impl Upload {
         }
         let mut piece = Vec::with_capacity(PIECE + PIECE / 4);
         while piece.len() < PIECE {
-            let Some(id) = self.ids.pop() else { break };
-            if !std::mem::take(&mut self.is_first) {
+            let Some(attempt) = self.attempts.get(self.sent) else { break };
+            if self.sent > 0 {
                 piece.push(self.frame.between);
             }
+            self.sent += 1;
+            let id = self.mark.line_id(*attempt);
             for text in [self.frame.before, &id, &self.frame.middle] {
                 piece.extend_from_slice(text.as_bytes());
             }
@@ -127,9 +133,9 @@ mod tests {
     use super::super::Added;
     use super::super::dialect::{self, Dialect};
     use super::*;
-    use crate::batch::{Mark, Order};
+    use crate::batch::Order;
     use crate::catalog::batch::{BatchApi, BatchDialect};
-    use crate::job::{AttemptId, Wire};
+    use crate::job::Wire;
 
     const COUNT: u64 = 500;
 

@@ -21,7 +21,8 @@ pub(super) fn failed(error: &Value, or: &Value) -> Ended {
     let error = if error.is_null() { or } else { error };
     let code = error["code"].as_str().unwrap_or_default();
     let message = error["message"].as_str().or(error.as_str()).unwrap_or_default();
-    let why = words(message, code).unwrap_or(match code {
+    let by_number = error["code"].as_u64().and_then(number);
+    let why = words(message, code).or(by_number).unwrap_or(match code {
         "model_not_found" | "invalid_model" => Why::Refused(RefusalKind::ModelGone),
         "insufficient_quota" | "billing_hard_limit_reached" => Why::Refused(RefusalKind::NoCredit),
         "server_error" | "internal_error" | "" => Why::Refused(RefusalKind::Server),
@@ -33,6 +34,18 @@ pub(super) fn failed(error: &Value, or: &Value) -> Ended {
         (message, _) => message.to_owned(),
     };
     Ended::Failed { why, message }
+}
+
+/// A failure by its `google.rpc.Code` or status.
+fn number(code: u64) -> Option<Why> {
+    Some(Why::Refused(match code {
+        3 | 9 | 11 | 400 => RefusalKind::Invalid,
+        5 | 404 => RefusalKind::ModelGone,
+        7 | 16 | 401 | 403 => RefusalKind::Auth,
+        8 | 429 => RefusalKind::Rate,
+        14 | 503 => RefusalKind::Capacity,
+        _ => return None,
+    }))
 }
 
 fn words(message: &str, code: &str) -> Option<Why> {
@@ -73,6 +86,8 @@ mod tests {
             (json!({"code": "batch_not_supported", "message": "no"}), Why::NoBatches),
             (json!({"code": "file_too_large"}), Why::TooLarge),
             (json!({"code": "invalid_json_line", "message": "line 3"}), Why::Refused(RefusalKind::Invalid)),
+            (json!({"code": 3, "message": "bad"}), Why::Refused(RefusalKind::Invalid)),
+            (json!({"code": 13, "message": "internal"}), Why::Refused(RefusalKind::Server)),
             (json!({"message": "an error", "count": 3}), Why::Refused(RefusalKind::Server)),
             (json!("out of order"), Why::Refused(RefusalKind::Server)),
         ];

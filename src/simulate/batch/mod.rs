@@ -145,7 +145,10 @@ impl Desk<'_> {
             other => other,
         };
         let mut shop = self.shared.lock();
-        write::list(&shop.list_batches(clock::now(), self.key, &[dialect, also]), dialect, &self.base())
+        let all = shop.list_batches(clock::now(), self.key, &[dialect, also]);
+        let page = Page::of(dialect, self.parts.uri.query().unwrap_or_default(), &all);
+        let shown = &all[page.from..page.until];
+        write::list(shown, dialect, page.next.as_deref(), &self.base())
     }
 
     fn one(&self, number: u64) -> Result<Reply, Refusal> {
@@ -221,6 +224,44 @@ impl Desk<'_> {
         Refusal::no_path(self.parts.method.as_str(), self.parts.uri.path())
     }
 }
+
+/// A part of a list.
+struct Page {
+    from: usize,
+    until: usize,
+    /// What the next one is called, where there is one.
+    next: Option<String>,
+}
+
+impl Page {
+    fn of(dialect: BatchDialect, query: &str, all: &[&Batch]) -> Page {
+        let asked = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back()
+        };
+        let number = |name: &str| asked(name)?.parse::<usize>().ok();
+        let behind = |name: &str| {
+            let last = place::number(asked(name)?)?;
+            all.iter().position(|batch| batch.number == last).map(|at| at + 1)
+        };
+        let (size, from) = match dialect {
+            BatchDialect::Gemini => (number("pageSize"), number("pageToken")),
+            BatchDialect::Mistral => {
+                let size = number("page_size").unwrap_or(USUAL_PAGE);
+                (Some(size), number("page").map(|page| page * size))
+            }
+            BatchDialect::Anthropic => (number("limit"), behind("after_id")),
+            BatchDialect::OpenAi | BatchDialect::OpenRouter => (number("limit"), behind("after")),
+        };
+        let from = from.unwrap_or(0).min(all.len());
+        let until = (from + size.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE)).min(all.len());
+        Page { from, until, next: (until < all.len()).then(|| until.to_string()) }
+    }
+}
+
+/// Batches on a page, where nobody says how many.
+const USUAL_PAGE: usize = 20;
+const LARGEST_PAGE: usize = 100;
 
 /// The family whose errors are spoken at a place.
 fn wire(place: &Place) -> Wire {

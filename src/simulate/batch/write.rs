@@ -41,21 +41,24 @@ pub(super) fn batch(batch: &Batch, base: &str, with_results: bool) -> Vec<u8> {
     }
 }
 
-/// Batches as their API lists them, without results.
-pub(super) fn list(batches: &[&Batch], dialect: BatchDialect, base: &str) -> Vec<u8> {
+/// A page of batches as their API lists them, without results; `next` is where the next page begins.
+pub(super) fn list(batches: &[&Batch], dialect: BatchDialect, next: Option<&str>, base: &str) -> Vec<u8> {
     let described: Vec<Value> = batches
         .iter()
         .map(|one| serde_json::from_slice(&batch(one, base, false)).expect("our own objects are JSON"))
         .collect();
-    let ids: Vec<String> = batches.iter().map(|batch| id(batch)).collect();
-    let (first, last) = (ids.first(), ids.last());
-    let list = match dialect {
+    let (first, last) = (batches.first().map(|batch| id(batch)), batches.last().map(|batch| id(batch)));
+    let mut list = match dialect {
         BatchDialect::Gemini => json!({"operations": described}),
-        BatchDialect::Mistral => json!({"object": "list", "data": described, "total": ids.len()}),
+        BatchDialect::Mistral => json!({"object": "list", "data": described, "total": described.len()}),
         BatchDialect::OpenAi | BatchDialect::OpenRouter | BatchDialect::Anthropic => json!({
-            "object": "list", "data": described, "first_id": first, "last_id": last, "has_more": false,
+            "object": "list", "data": described, "first_id": first, "last_id": last,
+            "has_more": next.is_some(),
         }),
     };
+    if let (BatchDialect::Gemini, Some(next)) = (dialect, next) {
+        list["nextPageToken"] = next.into();
+    }
     list.to_string().into_bytes()
 }
 
