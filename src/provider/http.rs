@@ -21,11 +21,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::response::{MOST_KEPT, Response};
 use super::scrub::Scrubber;
 use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
+use crate::catalog::Route;
 use crate::catalog::endpoint::{Auth, Endpoint, Header};
 use crate::catalog::provider::Family;
 use crate::clock::{self, Timestamp};
 use crate::engine::Call;
-use crate::job::Wire;
+use crate::job::{Item, Wire};
 use crate::provider::{anthropic, gemini, limits, openai, translate};
 
 mod look;
@@ -108,8 +109,14 @@ impl HttpProvider {
 
     /// Sends a call, once, and says how it ended.
     pub async fn call(&self, call: &Call) -> Ending {
+        self.call_beside(call, None).await
+    }
+
+    /// The same, with what it shares with another item that is sent close to it marked to be kept, where
+    /// the provider wants to be told; whether that pays was decided before.
+    pub async fn call_beside(&self, call: &Call, other: Option<&Item>) -> Ending {
         let (wire, body) = match self.request(call) {
-            Ok(request) => request,
+            Ok((wire, body)) => (wire, self.with_mark(call, wire, body, other)),
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
         let request = self.post(call, wire, body);
@@ -134,7 +141,19 @@ impl HttpProvider {
 
     /// The format of the request, and its body.
     fn request(&self, call: &Call) -> Result<(Wire, Bytes), String> {
-        let Call { item, route, .. } = call;
+        self.request_of(&call.item, &call.route)
+    }
+
+    /// A body with its cache mark.
+    fn with_mark(&self, call: &Call, wire: Wire, body: Bytes, other: Option<&Item>) -> Bytes {
+        let other = other.filter(|_| wire == Wire::Messages);
+        match other.map(|other| self.request_of(other, &call.route)) {
+            Some(Ok((_, other))) => anthropic::marked(body, &other),
+            Some(Err(_)) | None => body,
+        }
+    }
+
+    fn request_of(&self, item: &Item, route: &Route) -> Result<(Wire, Bytes), String> {
         let none = || "its endpoint does not take this kind of request".to_owned();
         let wire = translate::target(item.wire, &route.wires).ok_or_else(none)?;
         let body = match wire {
