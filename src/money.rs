@@ -236,6 +236,15 @@ impl Price {
         Usd(pico) + self.request
     }
 
+    /// Whether it costs less to have the beginning of `uses` prompts written to a cache by the first and read
+    /// by the others than to send it fresh each time.
+    pub fn cache_pays(&self, uses: u64) -> bool {
+        let Some(read) = self.cache_read else { return false };
+        let write = self.cache_write.unwrap_or(self.input);
+        let others = u128::from(uses.saturating_sub(1));
+        u128::from(write) + others * u128::from(read) < (others + 1) * u128::from(self.input)
+    }
+
     /// Whether nothing at this price costs anything.
     pub fn is_free(&self) -> bool {
         self.worst_case(1, 1) == Usd::ZERO
@@ -292,6 +301,18 @@ mod tests {
         for text in ["", "$", "five", "0.0000000000001", "1.2.3", "--1", "1e2147483647", "1.5e-2147483648"] {
             assert!(text.parse::<Usd>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_cache_pays_from_the_second_use_where_writing_costs_a_quarter_more() {
+        let price =
+            |input, write, read| Price { input, cache_write: write, cache_read: read, ..Price::default() };
+        let claude = price(3_000_000, Some(3_750_000), Some(300_000));
+        assert_eq!([0, 1, 2, 100].map(|uses| claude.cache_pays(uses)), [false, false, true, true]);
+        // An hour's: twice the price, a tenth to read.
+        assert_eq!([2, 3].map(|uses| price(10, Some(20), Some(1)).cache_pays(uses)), [false, true]);
+        assert!(price(10, None, Some(1)).cache_pays(2) && !price(10, None, Some(1)).cache_pays(1));
+        assert!(!price(10, Some(12), None).cache_pays(1_000) && !price(10, None, Some(10)).cache_pays(1_000));
     }
 
     #[test]

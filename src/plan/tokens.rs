@@ -17,9 +17,14 @@
 //!
 //! Pure: the tables are part of the program.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 use tiktoken::CoreBpe;
 
+use crate::catalog::Catalog;
+use crate::catalog::model::Model;
 use crate::input::request;
 use crate::job::Wire;
 
@@ -178,8 +183,18 @@ impl Family {
         Family::ALL.iter().find(|(known, _)| *known == name).map(|&(_, family)| family)
     }
 
-    /// The family of a model by its name, which says more than who serves it: `groq/openai/gpt-oss-20b`.
+    /// The family of a model: as the bundled table states it, else by its name, which says more than who
+    /// serves it: `groq/openai/gpt-oss-20b`.
     pub fn of_model(full_name: &str) -> Family {
+        LISTED.get(full_name).copied().unwrap_or_else(|| Family::by_name(full_name))
+    }
+
+    /// The family of a tokenizer as catalogs name it: `o200k_base`, `o200k_harmony`.
+    fn of_tokenizer(tokenizer: &str) -> Option<Family> {
+        Family::ALL.iter().find(|(known, _)| tokenizer.starts_with(known)).map(|&(_, family)| family)
+    }
+
+    fn by_name(full_name: &str) -> Family {
         let name = full_name.to_ascii_lowercase();
         let known = BY_NAME.iter().find(|(part, _)| name.contains(part));
         known.map_or(Family::Other, |&(_, family)| family)
@@ -224,6 +239,13 @@ impl Family {
         Ratios { ascii, two_bytes, three_bytes, four_bytes }
     }
 }
+
+/// Models whose tokenizer the bundled table states.
+static LISTED: LazyLock<BTreeMap<String, Family>> = LazyLock::new(|| {
+    let stated =
+        |model: &Model| Some((model.full_name(), Family::of_tokenizer(model.tokenizer.as_deref()?)?));
+    Catalog::bundled().models().filter_map(stated).collect()
+});
 
 /// Parts of names, the more telling first: distillations are named after both of their parents, and
 /// tokenize like the one named last here.
@@ -329,6 +351,14 @@ mod tests {
         ] {
             assert_eq!(Family::of_model(name), family, "{name}");
         }
+        // What the table states is not contradicted by any name it lists.
+        for (name, &family) in LISTED.iter() {
+            assert_eq!(Family::of_model(name), family, "{name}");
+            let by_name = Family::by_name(name);
+            assert!(by_name == family || by_name == Family::Other, "{name}: {by_name:?} is not {family:?}");
+        }
+        assert_eq!(Family::of_tokenizer("o200k_harmony"), Some(Family::O200k));
+        assert_eq!(Family::of_tokenizer("grok"), None);
         for (name, family) in Family::ALL {
             assert_eq!((Family::parse(name), family.as_str()), (Some(family), name));
         }

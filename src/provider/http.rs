@@ -110,8 +110,16 @@ impl HttpProvider {
 
     /// Sends a call, once, and says how it ended.
     pub async fn call(&self, call: &Call) -> Ending {
+        self.call_beside(call, None).await
+    }
+
+    /// The same, with what it shares with another item that is sent close to it marked to be kept, where
+    /// the provider wants to be told; whether that pays was decided before.
+    pub async fn call_beside(&self, call: &Call, other: Option<&Item>) -> Ending {
         let (wire, body) = match self.request(&call.item, &call.route) {
-            Ok((wire, body)) => (wire, on_lane(body, wire, &call.route.lane)),
+            Ok((wire, body)) => {
+                (wire, on_lane(self.with_mark(call, wire, body, other), wire, &call.route.lane))
+            }
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
         let request = self.post(call, wire, body);
@@ -132,6 +140,15 @@ impl HttpProvider {
         request.headers_mut().insert(HeaderName::from_static("x-client-request-id"), id);
         *request.body_mut() = Some(body.into());
         request
+    }
+
+    /// A body with its cache mark.
+    fn with_mark(&self, call: &Call, wire: Wire, body: Bytes, other: Option<&Item>) -> Bytes {
+        let other = other.filter(|_| wire == Wire::Messages);
+        match other.map(|other| self.request(other, &call.route)) {
+            Some(Ok((_, other))) => anthropic::marked(body, &other),
+            Some(Err(_)) | None => body,
+        }
     }
 
     /// The format of the request, and its body.

@@ -23,7 +23,8 @@ use serde_json::{Value, json};
 
 use crate::books::{Matched, Ours};
 use crate::reviews;
-use crate::support::Overnight;
+use crate::support::script::{Heard, Say, Script};
+use crate::support::{Overnight, profile};
 
 /// A family as it is reached: what its routes take, and the path prefix of its addresses.
 #[derive(Clone, Copy, Debug)]
@@ -436,6 +437,35 @@ max_output = 16_384
         assert_eq!(body["object"], "chat.completion", "{kind}: {line}");
         assert!(body["choices"][0]["message"]["content"].as_str().unwrap().contains("sentiment"), "{line}");
         assert!(body["usage"]["prompt_tokens"].as_u64().is_none_or(|tokens| tokens > 0));
+    }
+}
+
+#[test]
+fn what_two_requests_share_is_marked_to_be_kept_where_that_must_be_said() {
+    let rules = "Judge the mood of each review. ".repeat(100);
+    let ask = |review: &str| {
+        let messages = json!([{"role": "system", "content": rules}, {"role": "user", "content": review}]);
+        item(Wire::Chat, &with(json!({"messages": messages})))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (name, marks) in [("anthropic", 1), ("openai", 0)] {
+        let script = Script::always(Say::HangUp);
+        let endpoint = profile::endpoint(name, &script.base_url(), KEY);
+        let adapter = HttpProvider::new(endpoint, client().unwrap()).unwrap();
+        let route = Catalog::bundled().route(&format!("{name}/m"), clock::now()).unwrap();
+        let route = Arc::new(Route { max_output: Some(500), ..Route::clone(&route) });
+        let call = Call {
+            attempt: AttemptId(1),
+            job: JobId::new("job_families"),
+            route,
+            item: Arc::new(ask("Good.")),
+        };
+        for other in [None, Some(ask("Bad.")), Some(item(Wire::Chat, &question()))] {
+            runtime.block_on(adapter.call_beside(&call, other.as_ref()));
+        }
+        let marked = |heard: &Heard| heard.text().matches("cache_control").count();
+        let counts: Vec<usize> = script.heard().iter().map(marked).collect();
+        assert_eq!(counts, [0, marks, 0], "{name}");
     }
 }
 

@@ -36,6 +36,8 @@ mod nights;
 mod peers;
 /// `plan`: forecasts, samples, replays.
 mod planning;
+/// Every provider of the bundled table, by its own profile.
+mod profiles;
 /// The verbs that read: results, items, show, report, retry, gc, and those about the set-up.
 mod reading;
 /// What the README shows is what the binary prints.

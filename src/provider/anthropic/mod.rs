@@ -1,6 +1,6 @@
 //! The Anthropic wire family: where its requests go ([`PATH`], [`VERSION`]), and [`read`], which makes
 //! an answer or a refusal of a response. Requests in its own format go as they were written, others
-//! through [`translate`](super::translate).
+//! through [`translate`](super::translate); either gets its cache mark from `marks`.
 //!
 //! Pure.
 
@@ -12,8 +12,10 @@ use crate::provider::{refusal, text::lossy};
 
 mod answer;
 mod limit;
+mod marks;
 
 pub(crate) use answer::parse;
+pub(crate) use marks::marked;
 
 /// Where messages go, below the base URL.
 pub const PATH: &str = "/messages";

@@ -1,0 +1,199 @@
+//! Every provider of the bundled table by its own profile: path, key, error codes, headers.
+//!
+//! A scripted server stands where the provider would; what is not of the profile, the host, is all that
+//! is replaced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use overnight::attempt::{Outcome, RefusalKind};
+use overnight::catalog::{Catalog, Route};
+use overnight::clock;
+use overnight::engine::Call;
+use overnight::job::{AttemptId, JobId, Wire};
+use overnight::provider::client::client;
+use overnight::provider::http::HttpProvider;
+use serde_json::json;
+
+use crate::families::{item, question};
+use crate::support::profile;
+use crate::support::script::{Heard, Say, Script};
+
+const KEY: &str = "the-key";
+
+/// Asks a provider at a script, below the path its own address has; what came of it, and what it heard.
+fn ask(name: &str, says: Say) -> (Outcome, Option<Duration>, Heard) {
+    let script = Script::always(says);
+    let base = below_its_path(name, &script.base_url());
+    let adapter = HttpProvider::new(profile::endpoint(name, &base, KEY), client().unwrap()).unwrap();
+    let route = Catalog::bundled().route(&format!("{name}/some-model"), clock::now()).unwrap();
+    let route = Arc::new(Route { max_output: Some(500), ..Route::clone(&route) });
+    let item = Arc::new(item(Wire::Chat, &question()));
+    let call = Call { attempt: AttemptId(1), job: JobId::new("job_profiles"), route, item };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ending = runtime.block_on(adapter.call(&call));
+    (ending.outcome, ending.hints.reset_requests, script.heard().pop().unwrap())
+}
+
+/// The script's address with the path of the provider's.
+fn below_its_path(name: &str, script: &str) -> String {
+    let catalog = Catalog::bundled();
+    let own = catalog.provider(name).unwrap().base_url.clone().unwrap();
+    let path = own.splitn(4, '/').nth(3).map_or(String::new(), |path| format!("/{path}"));
+    format!("{}{path}", script.trim_end_matches("/v1"))
+}
+
+#[test]
+fn requests_go_where_each_provider_takes_them_with_the_key_it_wants() {
+    let bearer = "authorization: Bearer the-key";
+    let chat = |path: &str| format!("{path}/chat/completions");
+    for (name, path, key) in [
+        ("openai", chat("/v1"), bearer),
+        ("deepseek", chat(""), bearer),
+        ("qwen", chat("/compatible-mode/v1"), bearer),
+        ("qwen-cn", chat("/compatible-mode/v1"), bearer),
+        ("zai", chat("/api/paas/v4"), bearer),
+        ("zhipu", chat("/api/paas/v4"), bearer),
+        ("mistral", chat("/v1"), bearer),
+        ("openrouter", chat("/api/v1"), bearer),
+        ("groq", chat("/openai/v1"), bearer),
+        ("together", chat("/v1"), bearer),
+        ("fireworks", chat("/inference/v1"), bearer),
+        ("xai", chat("/v1"), bearer),
+        ("azure", chat("/openai/v1"), "api-key: the-key"),
+        ("litellm", chat("/v1"), bearer),
+        ("portkey", chat("/v1"), bearer),
+        ("tokenmix", chat("/v1"), bearer),
+        ("openllmapi", chat("/v1"), bearer),
+        ("vllm", chat("/v1"), bearer),
+        ("llamacpp", chat("/v1"), bearer),
+        ("ollama", chat("/v1"), ""),
+        ("anthropic", "/v1/messages".to_owned(), "x-api-key: the-key"),
+        ("gemini", "/v1beta/models/some-model:generateContent".to_owned(), "x-goog-api-key: the-key"),
+    ] {
+        let (_, _, heard) = ask(name, Say::answer("yes"));
+        let head = heard.head.to_ascii_lowercase();
+        assert!(
+            head.starts_with(&format!("post {} http", path.to_ascii_lowercase())),
+            "{name}: {}",
+            heard.head
+        );
+        assert!(head.contains(&key.to_ascii_lowercase()), "{name}: {}", heard.head);
+        assert_eq!(head.contains(KEY), !key.is_empty(), "{name}: {}", heard.head);
+    }
+}
+
+#[test]
+fn the_limit_of_an_answer_has_the_name_each_provider_knows() {
+    let newer = ["openai", "groq", "xai", "azure", "litellm", "portkey", "vllm"];
+    let older =
+        ["mistral", "together", "qwen", "zhipu", "openrouter", "deepseek", "fireworks", "ollama", "llamacpp"];
+    for (names, field) in [(&newer[..], "max_completion_tokens"), (&older[..], "max_tokens")] {
+        for name in names {
+            let script = Script::always(Say::answer("yes"));
+            let base = below_its_path(name, &script.base_url());
+            let adapter = HttpProvider::new(profile::endpoint(name, &base, KEY), client().unwrap()).unwrap();
+            let route = Catalog::bundled().route(&format!("{name}/some-model"), clock::now()).unwrap();
+            // A request that is translated gets the name; one of the provider's own format keeps its bytes.
+            let body = json!({"max_tokens": 60, "messages": [{"role": "user", "content": "hi"}]});
+            let item = Arc::new(item(Wire::Messages, &body));
+            let call = Call { attempt: AttemptId(1), job: JobId::new("job_profiles"), route, item };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(adapter.call(&call));
+            let sent: serde_json::Value = serde_json::from_slice(&script.heard()[0].body).unwrap();
+            assert_eq!(sent[field], 60, "{name}: {sent}");
+        }
+    }
+}
+
+#[test]
+fn each_providers_own_errors_mean_what_it_says_they_do() {
+    use RefusalKind::{Auth, Blocked, Capacity, Invalid, ModelGone, NoCredit, Rate, Server, TooLong};
+    let code = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
+    let own = |code: &str| format!(r#"{{"code":"{code}","message":"m","request_id":"r"}}"#);
+    for (name, status, body, kind) in [
+        ("openai", 429, code("credit_balance_exhausted"), NoCredit),
+        ("openai", 429, code("slow_down"), Rate),
+        ("openai", 503, code("server_is_overloaded"), Capacity),
+        ("deepseek", 402, code("invalid_request_error"), NoCredit),
+        ("deepseek", 503, String::new(), Capacity),
+        ("qwen", 429, code("insufficient_quota"), Rate),
+        ("qwen", 403, own("Arrearage"), NoCredit),
+        ("qwen-cn", 400, code("data_inspection_failed"), Blocked),
+        ("zai", 429, code("1113"), NoCredit),
+        ("zai", 429, code("1302"), Rate),
+        // A day's or a plan's quota: the account waits for a person.
+        ("zhipu", 429, code("1308"), NoCredit),
+        ("zhipu", 429, code("1305"), Capacity),
+        ("zhipu", 400, code("1261"), TooLong),
+        ("mistral", 402, "{}".to_owned(), NoCredit),
+        ("openrouter", 402, r#"{"error":{"code":402,"message":"m"}}"#.to_owned(), NoCredit),
+        ("openrouter", 503, r#"{"error":{"code":503,"message":"m"}}"#.to_owned(), Capacity),
+        ("groq", 498, code("capacity_exceeded"), Capacity),
+        ("groq", 413, code("rate_limit_exceeded"), TooLong),
+        ("together", 402, "{}".to_owned(), NoCredit),
+        ("fireworks", 402, "{}".to_owned(), NoCredit),
+        ("xai", 429, r#"{"error":"too many"}"#.to_owned(), Rate),
+        ("azure", 404, code("DeploymentNotFound"), ModelGone),
+        ("azure", 400, code("content_filter"), Blocked),
+        ("tokenmix", 402, "{}".to_owned(), NoCredit),
+        ("openllmapi", 401, "{}".to_owned(), Auth),
+        (
+            "vllm",
+            400,
+            r#"{"object":"error","message":"This model's maximum context length is 4096 tokens","code":400}"#
+                .to_owned(),
+            TooLong,
+        ),
+        (
+            "ollama",
+            404,
+            r#"{"error":{"message":"model \"x\" not found, try pulling it first","type":"api_error"}}"#
+                .to_owned(),
+            ModelGone,
+        ),
+        (
+            "anthropic",
+            529,
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#.to_owned(),
+            Capacity,
+        ),
+        (
+            "gemini",
+            400,
+            r#"{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}"#.to_owned(),
+            Invalid,
+        ),
+        ("gemini", 500, r#"{"error":{"code":500,"message":"m","status":"INTERNAL"}}"#.to_owned(), Server),
+    ] {
+        let (outcome, ..) = ask(name, Say::json(status, body.clone()));
+        let Outcome::Refused(refusal) = outcome else { panic!("{name} {status} {body}: {outcome:?}") };
+        assert_eq!(refusal.kind, kind, "{name} {status} {body}");
+    }
+}
+
+#[test]
+fn each_providers_headers_are_read_in_its_own_way() {
+    let chat = r#"{"choices":[{"message":{"content":"yes"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
+    let message = r#"{"type":"message","content":[{"type":"text","text":"yes"}],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":5}}"#;
+    for (name, header, body, seconds) in [
+        ("openai", "x-ratelimit-reset-requests: 6m0s", chat, 360),
+        ("groq", "x-ratelimit-reset-requests: 2m59.56s", chat, 179),
+        ("mistral", "x-ratelimit-reset-requests: 30", chat, 30),
+        ("litellm", "llm_provider-x-ratelimit-reset-requests: 12s", chat, 12),
+        ("anthropic", "anthropic-ratelimit-requests-reset: 2020-01-01T00:00:00Z", message, 0),
+    ] {
+        let (outcome, reset, _) = ask(name, Say::with(200, header, body));
+        assert!(matches!(outcome, Outcome::Answer(_)), "{name}: {outcome:?}");
+        assert_eq!(reset.map(|reset| reset.as_secs()), Some(seconds), "{name}");
+    }
+    let cost = |name: &str, header: &str, body: &str| match ask(name, Say::with(200, header, body)).0 {
+        Outcome::Answer(answer) => answer.reported_cost,
+        other => panic!("{name}: {other:?}"),
+    };
+    let header = "x-litellm-response-cost: 1.32e-05";
+    assert_eq!(cost("litellm", header, chat), Some("0.0000132".parse().unwrap()));
+    assert_eq!(cost("openai", header, chat), None, "only where the profile says so");
+    let own = chat.replace(r#""completion_tokens":5"#, r#""completion_tokens":5,"cost":0.00025"#);
+    assert_eq!(cost("openrouter", "x-generation-id: gen-1", &own), Some("0.00025".parse().unwrap()));
+}
