@@ -43,7 +43,7 @@
 //! S  live       the live driver                 P  rehearse   the virtual one
 //! S  simulate   the simulated provider over HTTP
 //! S  config     overnight.toml → settings       S  control    the local socket
-//! S  webhook    alerts, signed
+//! S  webhook    alerts, signed                  S  traces     spans of attempts, over OTLP
 //! S  cli        one file a verb
 //! ```
 //!
@@ -82,5 +82,6 @@ pub mod results;
 pub mod schedule;
 pub mod simulate;
 pub mod store;
+pub mod traces;
 pub mod view;
 pub mod webhook;
