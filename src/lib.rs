@@ -45,7 +45,7 @@
 //! S  live       the live driver                 P  rehearse   the virtual one
 //! S  simulate   the simulated provider over HTTP
 //! S  config     overnight.toml → settings       S  control    the local socket
-//! S  webhook    alerts, signed
+//! S  webhook    alerts, signed                  S  traces     spans of attempts, over OTLP
 //! S  serve      the HTTP API of the daemon
 //! S  cli        one file a verb
 //! ```
@@ -88,5 +88,6 @@ pub mod serve;
 pub mod simulate;
 pub mod store;
 pub mod tenant;
+pub mod traces;
 pub mod view;
 pub mod webhook;

@@ -8,6 +8,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -148,12 +149,17 @@ pub fn document_of(verb: &str, data: &impl Serialize) -> Result<String, CliError
     Ok(format!("{document}\n"))
 }
 
+/// The environment, as far as it is text.
+pub fn environment() -> BTreeMap<String, String> {
+    let text =
+        |(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
+
 /// Reads the config as flags, environment and file give it.
 fn load(globals: &Globals) -> Result<Config, CliError> {
     let cwd = std::env::current_dir()?;
-    let env = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    let env: BTreeMap<String, String> = env.collect();
+    let env = environment();
     let state_dir = globals.state_dir.as_ref().map(|dir| dir.display().to_string());
     let flags: Vec<(&str, &str, String)> =
         state_dir.map(|dir| ("state.dir", "--state-dir", dir)).into_iter().collect();

@@ -76,6 +76,7 @@ pub fn queue(
         retry_of: None,
     };
     let reserved = unlimited_answers(&job, &summary, &config.catalog)?;
+    hold.reach_again(context)?;
     let known = hold.known(&id)?;
     let already = known.is_some();
     if !already {

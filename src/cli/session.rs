@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::error::CliError;
+use super::exit::Exit;
 use super::jobs::Jobs;
 use crate::catalog::{Catalog, Route};
 use crate::clock::{self, Timestamp};
@@ -55,6 +56,18 @@ impl Hold {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Reaches the owner anew: it hangs up on whoever says nothing for a minute, and reading a large file may
+    /// take longer.
+    pub fn reach_again(&mut self, context: &Context) -> Result<(), CliError> {
+        if let Hold::Theirs(client) = self {
+            *client = context.owner()?.ok_or_else(|| {
+                CliError::new("owner_gone", Exit::Owner, "the process that owned the store stopped meanwhile")
+                    .hint("nothing was queued; run the same command again")
+            })?;
+        }
+        Ok(())
     }
 
     /// The state of all jobs; a store that is not there yet is not made for that.

@@ -23,6 +23,7 @@ use crate::control::{self, Asked, Listener, Request};
 use crate::live::{self, Ended, LiveError, Reload, Reloaded, Setup, Show, Until};
 use crate::provider::client::client;
 use crate::provider::http::Providers;
+use crate::traces::Traces;
 use crate::webhook::Webhook;
 
 /// Questions of other commands that may wait.
@@ -120,6 +121,7 @@ fn setup(session: Session, context: &Context) -> Result<Setup, CliError> {
         store: session.store,
         ledger: session.ledger,
         reload: None,
+        traces: Traces::from_env(&super::context::environment()).map_err(CliError::usage)?,
     })
 }
 

@@ -29,11 +29,12 @@ use crate::job::{Job, JobId};
 use crate::ledger::{Ledger, Limits};
 use crate::metrics::{self, Seen};
 use crate::provider::http::Providers;
-use crate::record::{JobChange, Seq};
+use crate::record::{JobChange, Record, Seq};
 use crate::results::parts::Parts;
 use crate::store::StoreError;
 use crate::store::files::FileStore;
 use crate::store::prompts::PromptReader;
+use crate::traces::Traces;
 use crate::view::{JobView, OddsView, Waiting};
 use crate::webhook::Webhook;
 
@@ -87,6 +88,8 @@ pub struct Setup {
     pub webhook: Option<Webhook>,
     /// Reads the config again, where that may be asked for.
     pub reload: Option<Reload>,
+    /// Where spans of attempts go, where anyone wants them.
+    pub traces: Option<Traces>,
 }
 
 /// Reads the config again: all of it, checked, or why the old one stays in force.
@@ -176,6 +179,7 @@ pub async fn run(
         staged,
         routes_for: setup.routes_for,
         reload: setup.reload,
+        traces: setup.traces,
         adopting: BTreeMap::new(),
         changing: VecDeque::new(),
         stop_asked: false,
@@ -207,6 +211,7 @@ struct Driver {
     staged: PromptReader,
     routes_for: RoutesFor,
     reload: Option<Reload>,
+    traces: Option<Traces>,
     /// Who waits for a job to be accepted.
     adopting: BTreeMap<JobId, Vec<Reply>>,
     /// Who waits for a change to be durable, in the order of the records.
@@ -463,7 +468,10 @@ impl Driver {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Record(records) => self.order(Order::Append(records)),
+            Effect::Record(records) => {
+                self.trace(&records);
+                self.order(Order::Append(records));
+            }
             Effect::Checkpoint(checkpoint) => self.order(Order::Checkpoint(checkpoint)),
             Effect::CloseParts(job, state) => self.order(Order::CloseParts(job, state)),
             Effect::Read(job, items) => drop(self.reads.send((job, items))),
@@ -485,6 +493,15 @@ impl Driver {
             Effect::Tell(notice) => {
                 self.posts.tell(&notice);
                 self.notices.push(notice);
+            }
+        }
+    }
+
+    fn trace(&mut self, records: &[Record]) {
+        let Some(traces) = &mut self.traces else { return };
+        for record in records {
+            if let Record::Ended(ended) = record {
+                traces.tell(ended);
             }
         }
     }

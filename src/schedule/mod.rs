@@ -51,8 +51,9 @@ pub struct Look {
     pub seen: Timestamp,
 }
 
-/// Looks at a schedule that was last looked at up to `seen`.
-pub fn look(cron: &Cron, zone: Tz, missed: Missed, seen: Timestamp, now: Timestamp) -> Look {
+/// Looks at a schedule that was last looked at up to `seen`. `awake` is how long someone was there before
+/// `now` without a break, if only too busy to look: a firing within it was not missed.
+pub fn look(cron: &Cron, zone: Tz, missed: Missed, seen: Timestamp, awake: Duration, now: Timestamp) -> Look {
     if seen > now + WRONG_CLOCK {
         return Look { fires: None, passed_over: 0, seen: now };
     }
@@ -64,7 +65,9 @@ pub fn look(cron: &Cron, zone: Tz, missed: Missed, seen: Timestamp, now: Timesta
     }
     let Some(last) = last else { return Look { fires: None, passed_over: 0, seen } };
     match missed {
-        Missed::Skip if now.since(last) > GRACE => Look { fires: None, passed_over: passed, seen: last },
+        Missed::Skip if now.since(last) > awake.saturating_add(GRACE) => {
+            Look { fires: None, passed_over: passed, seen: last }
+        }
         Missed::Run | Missed::Skip => Look { fires: Some(last), passed_over: passed - 1, seen: last },
     }
 }

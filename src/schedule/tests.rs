@@ -80,7 +80,7 @@ fn a_cron_fires_by_the_clock_on_the_wall() {
 #[test]
 fn one_of_many_missed_firings_is_made_up_for_or_none() {
     let cron = Cron::parse("0 22 * * *").unwrap();
-    let look = |missed, seen, now| look(&cron, Tz::UTC, missed, at(seen), at(now));
+    let look = |missed, seen, now| look(&cron, Tz::UTC, missed, at(seen), Duration::ZERO, at(now));
     let fires =
         |at_: &str, passed_over, seen: &str| Look { fires: Some(at(at_)), passed_over, seen: at(seen) };
     let nothing = |passed_over, seen: &str| Look { fires: None, passed_over, seen: at(seen) };
@@ -100,9 +100,19 @@ fn one_of_many_missed_firings_is_made_up_for_or_none() {
 }
 
 #[test]
+fn a_firing_that_someone_was_too_busy_to_see_was_not_missed() {
+    let cron = Cron::parse("0 22 * * *").unwrap();
+    let (seen, now) = (at("2026-11-23T21:50:00Z"), at("2026-11-23T23:00:00Z"));
+    let look = |awake| look(&cron, Tz::UTC, Missed::Skip, seen, Duration::from_secs(awake), now).fires;
+    assert_eq!(look(70 * 60), Some(at("2026-11-23T22:00:00Z")));
+    // Asleep at ten, and awake for a quarter of an hour since.
+    assert_eq!(look(15 * 60), None);
+}
+
+#[test]
 fn a_clock_that_was_wrong_neither_fires_again_nor_stays_silent() {
     let cron = Cron::parse("0 22 * * *").unwrap();
-    let look = |seen, now| look(&cron, Tz::UTC, Missed::Run, at(seen), at(now));
+    let look = |seen, now| look(&cron, Tz::UTC, Missed::Run, at(seen), Duration::ZERO, at(now));
     // Set back by an hour after it fired: not again.
     assert_eq!(look("2026-11-23T22:00:00Z", "2026-11-23T21:30:00Z").fires, None);
     assert_eq!(look("2026-11-23T22:00:00Z", "2026-11-23T22:00:30Z").fires, None);
@@ -155,7 +165,7 @@ proptest! {
         let mut counted = 0;
         for step in steps {
             now = now + Duration::from_secs(step.unsigned_abs());
-            let looked = look(&cron, zone, Missed::Run, seen, now);
+            let looked = look(&cron, zone, Missed::Run, seen, Duration::ZERO, now);
             counted += looked.passed_over + u64::from(looked.fires.is_some());
             prop_assert!(looked.fires.is_none_or(|firing| seen < firing && firing <= now));
             seen = looked.seen;

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use tokio::time::Instant;
 
 use super::super::context::Context;
 use super::super::error::CliError;
@@ -85,9 +86,14 @@ impl Attendant {
 
 /// What is due now.
 enum Task {
+    Submit(Submission),
+    Report(Of),
+}
+
+/// What becomes jobs: a firing of a schedule, a file of a folder, each by its place in the config.
+enum Submission {
     Fire(usize, Timestamp),
     Take(usize, Finished),
-    Report(Of),
 }
 
 /// Knows what is due, and does it.
@@ -101,6 +107,8 @@ pub(super) struct Clerk {
     over: Vec<JobId>,
     resting_until: Timestamp,
     rest: Duration,
+    /// When it last looked, on a clock that stops while the machine sleeps.
+    looked: Option<Instant>,
 }
 
 impl Clerk {
@@ -110,7 +118,8 @@ impl Clerk {
         std::fs::create_dir_all(&config.state_dir)?;
         let (schedules, morning) = (config.schedules.clone(), config.morning.clone());
         let folders = config.watches.iter().cloned().map(Folder::new).collect();
-        let diary = Diary::open(&config.state_dir)?;
+        let mut diary = Diary::open(&config.state_dir)?;
+        diary.keep(&names(&schedules))?;
         Ok(Clerk {
             context,
             schedules,
@@ -120,6 +129,7 @@ impl Clerk {
             over: Vec::new(),
             resting_until: Timestamp::default(),
             rest: REST,
+            looked: None,
         })
     }
 
@@ -127,11 +137,13 @@ impl Clerk {
     /// are waited for.
     pub(super) fn catch_up(&mut self, session: Session) -> Result<Session, CliError> {
         let mut hold = Hold::Ours(Box::new(session));
-        let mut left = self.folders.iter().map(|folder| folder.watch.settle).max().unwrap_or_default() * 3;
+        let settle = self.folders.iter().map(|folder| folder.watch.settle).max().unwrap_or_default();
+        let mut left = 3 * (settle + PACE);
         loop {
-            for task in self.due(clock::now())? {
-                if !matches!(task, Task::Report(_)) {
-                    self.carry_out(&task, &mut hold)?;
+            for task in self.submissions(clock::now())? {
+                // What cannot be done now does not keep what is queued from being worked on.
+                if let Err(error) = self.carry_out(&task, &mut hold) {
+                    tracing::warn!("not now: {}", error.human(false).trim());
                 }
             }
             if left.is_zero() || !self.folders.iter().any(Folder::is_waiting) {
@@ -193,7 +205,11 @@ impl Clerk {
         for task in self.due(now)? {
             // Nobody is there yet, or not any more; what is due stays due.
             let Some(client) = Client::connect(self.context.state_dir()?)? else { return Ok(()) };
-            done = self.carry_out(&task, &mut Hold::Theirs(client)).and(done);
+            done = match task {
+                Task::Report(of) => self.report(&of, client),
+                Task::Submit(task) => self.carry_out(&task, &mut Hold::Theirs(client)),
+            }
+            .and(done);
         }
         done
     }
@@ -202,6 +218,9 @@ impl Clerk {
         let Ok(config) = context.config() else { return };
         self.schedules = config.schedules.clone();
         self.morning = config.morning.clone();
+        if let Err(error) = self.diary.keep(&names(&self.schedules)) {
+            tracing::warn!(%error, "the diary cannot be written");
+        }
         let mut known = std::mem::take(&mut self.folders);
         for watch in config.watches.iter().cloned() {
             let at = known.iter().position(|folder| folder.watch.dir == watch.dir);
@@ -213,18 +232,29 @@ impl Clerk {
         self.context = context;
     }
 
-    /// Looks at everything. A firing is noted here, before anything comes of it.
+    /// Looks at everything.
     fn due(&mut self, now: Timestamp) -> Result<Vec<Task>, CliError> {
+        let mut tasks: Vec<Task> = self.submissions(now)?.into_iter().map(Task::Submit).collect();
+        tasks.extend(self.over.iter().cloned().map(|job| Task::Report(Of::Job(job))));
+        if self.is_morning(now)? {
+            tasks.push(Task::Report(Of::Night(self.diary.reported())));
+        }
+        Ok(tasks)
+    }
+
+    /// Looks at schedules and folders. A firing is noted here, before anything comes of it.
+    fn submissions(&mut self, now: Timestamp) -> Result<Vec<Submission>, CliError> {
+        let awake = self.looked.replace(Instant::now()).map_or(Duration::ZERO, |looked| looked.elapsed());
         let mut tasks = Vec::new();
         for (at, schedule) in self.schedules.iter().enumerate() {
             let zone = schedule.tz.unwrap_or_else(zone::named);
             let (of, rule) = (Clockwork::Schedule(&schedule.name), format!("{} {zone}", schedule.cron));
             let (seen, interrupted) = self.diary.last(of, &rule, now)?;
             if let Some(firing) = interrupted {
-                tasks.push(Task::Fire(at, firing));
+                tasks.push(Submission::Fire(at, firing));
                 continue;
             }
-            let look = look(&schedule.cron, zone, schedule.missed, seen, now);
+            let look = look(&schedule.cron, zone, schedule.missed, seen, awake, now);
             self.diary.begin(of, &rule, look.seen, look.fires)?;
             if look.passed_over > 0 {
                 tracing::warn!(
@@ -233,14 +263,10 @@ impl Clerk {
                     "missed, and not made up for"
                 );
             }
-            tasks.extend(look.fires.map(|firing| Task::Fire(at, firing)));
+            tasks.extend(look.fires.map(|firing| Submission::Fire(at, firing)));
         }
         for (at, folder) in self.folders.iter_mut().enumerate() {
-            tasks.extend(folder.look(now).into_iter().map(|file| Task::Take(at, file)));
-        }
-        tasks.extend(self.over.iter().cloned().map(|job| Task::Report(Of::Job(job))));
-        if self.is_morning(now)? {
-            tasks.push(Task::Report(Of::Night(self.diary.reported())));
+            tasks.extend(folder.look(now).into_iter().map(|file| Submission::Take(at, file)));
         }
         Ok(tasks)
     }
@@ -253,7 +279,7 @@ impl Clerk {
         if interrupted.is_some() {
             return Ok(true);
         }
-        let look = look(cron, zone, Missed::Run, seen, now);
+        let look = look(cron, zone, Missed::Run, seen, Duration::ZERO, now);
         self.diary.begin(Clockwork::Report, &rule, look.seen, look.fires)?;
         Ok(look.fires.is_some())
     }
@@ -263,9 +289,9 @@ impl Clerk {
     }
 
     /// An error may pass: the task is due until it was carried out.
-    fn carry_out(&mut self, task: &Task, hold: &mut Hold) -> Result<(), CliError> {
+    fn carry_out(&mut self, task: &Submission, hold: &mut Hold) -> Result<(), CliError> {
         match task {
-            Task::Fire(at, firing) => {
+            Submission::Fire(at, firing) => {
                 let schedule = &self.schedules[*at];
                 let troubles = fire(schedule, *firing, &self.context, hold)?;
                 let name = schedule.name.clone();
@@ -275,21 +301,20 @@ impl Clerk {
                 }
                 Ok(self.diary.end(Clockwork::Schedule(&name))?)
             }
-            Task::Take(at, file) => {
+            Submission::Take(at, file) => {
                 let trouble = folders::take(&self.folders[*at].watch, file, &self.context, hold)?;
                 trouble.map_or(Ok(()), |trouble| Ok(self.diary.trouble(trouble)?))
             }
-            // A store of our own is not read here: the daemon's last report is another way.
-            Task::Report(of) => {
-                let client = Client::connect(self.context.state_dir()?)?;
-                let mut rows = Rows::held(&self.context, client.map(Hold::Theirs))?;
-                let written = self.write(of, &mut rows)?;
-                if let Some(webhook) = self.morning.webhook.clone() {
-                    std::thread::spawn(move || morning::deliver(&webhook, &written.message, POST));
-                }
-                self.reported(of)
-            }
         }
+    }
+
+    fn report(&mut self, of: &Of, client: Client) -> Result<(), CliError> {
+        let mut rows = Rows::held(&self.context, Some(Hold::Theirs(client)))?;
+        let written = self.write(of, &mut rows)?;
+        if let Some(webhook) = self.morning.webhook.clone() {
+            std::thread::spawn(move || morning::deliver(&webhook, &written.message, POST));
+        }
+        self.reported(of)
     }
 
     fn write(&self, of: &Of, rows: &mut Rows) -> Result<morning::Written, CliError> {
@@ -311,4 +336,8 @@ impl Clerk {
             }
         }
     }
+}
+
+fn names(schedules: &[Schedule]) -> Vec<&str> {
+    schedules.iter().map(|schedule| schedule.name.as_str()).collect()
 }

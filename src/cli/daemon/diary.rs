@@ -82,6 +82,13 @@ impl Diary {
         Ok(Diary { path, page })
     }
 
+    /// Forgets schedules that are no more: one that comes back begins anew.
+    pub(super) fn keep(&mut self, names: &[&str]) -> io::Result<()> {
+        let before = self.page.schedules.len();
+        self.page.schedules.retain(|name, _| names.contains(&name.as_str()));
+        if self.page.schedules.len() == before { Ok(()) } else { self.write() }
+    }
+
     /// Up to where something was looked at, and the firing that was not carried out to its end. What is
     /// seen for the first time, or under another rule, begins now.
     pub(super) fn last(
@@ -198,6 +205,10 @@ mod tests {
         assert_eq!(diary.last(of, "0 22 * * *", at(32)).unwrap(), (at(22), None));
         assert_eq!((diary.troubles().len(), diary.reported()), (0, Some(at(31))));
         assert_eq!(diary.last(of, "0 9 * * *", at(33)).unwrap(), (at(33), None), "another rule begins now");
+        diary.keep(&["reviews"]).unwrap();
+        assert_eq!(diary.last(of, "0 9 * * *", at(34)).unwrap(), (at(33), None));
+        diary.keep(&["others"]).unwrap();
+        assert_eq!(diary.last(of, "0 9 * * *", at(35)).unwrap(), (at(35), None), "it was forgotten");
     }
 
     #[test]

@@ -51,6 +51,7 @@ fn setup(config: &Config, disk: Disk) -> Setup {
         limits: Default::default(),
         webhook: None,
         reload: None,
+        traces: None,
     }
 }
 

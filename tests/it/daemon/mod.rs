@@ -2,6 +2,9 @@
 //! an operator does with it.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use overnight::control::Client;
@@ -23,6 +26,8 @@ mod reloads;
 mod reports;
 /// Jobs that nobody submits: by the clock, and from folders.
 mod submissions;
+/// Spans for a collector.
+mod traces;
 
 /// A folder whose config knows a simulated provider, and says this as well.
 fn night(more: &str) -> (Overnight, Handle) {
@@ -81,4 +86,36 @@ fn stop(daemon: Running) -> String {
     let ran = daemon.end();
     assert_eq!(ran.code, 0, "{ran:?}");
     ran.stderr
+}
+
+/// What a receiver was sent: the lines of its head, and its body.
+type Received = (Vec<String>, serde_json::Value);
+
+/// A receiver that takes every message, and what it took.
+fn receiver() -> (String, Receiver<Received>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push(line.trim().to_lowercase());
+            }
+            let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut body).unwrap();
+            stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").unwrap();
+            if sender.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
+                return;
+            }
+        }
+    });
+    (address, receiver)
 }

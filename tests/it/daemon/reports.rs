@@ -1,46 +1,14 @@
 //! The report of the night.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
 
-use super::{all_over, night, prompts, stop, until};
-
-/// A receiver that takes every message: its headers and its body.
-fn receiver() -> (String, Receiver<(Vec<String>, serde_json::Value)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/hook", listener.local_addr().unwrap());
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let mut head = Vec::new();
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).unwrap();
-                if line.trim().is_empty() {
-                    break;
-                }
-                head.push(line.trim().to_lowercase());
-            }
-            let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-            let mut body = vec![0; length.parse().unwrap()];
-            stream.read_exact(&mut body).unwrap();
-            stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").unwrap();
-            if sender.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
-                return;
-            }
-        }
-    });
-    (address, receiver)
-}
+use super::{all_over, night, prompts, receiver, stop, until};
 
 #[test]
 fn a_night_that_ends_is_reported_to_a_folder_and_a_webhook() {
     let (url, received) = receiver();
     let (overnight, _provider) = night(&format!(
-        "[report]\nat = \"07:00\"\ntz = \"UTC\"\nwebhook = \"{url}\"\nwebhook_secret = \"env:HOOK\"\n\
+        "[report]\nat = \"07:00\"\ntz = \"UTC\"\nwebhook = \"{url}/hook\"\nwebhook_secret = \"env:HOOK\"\n\
          [[watch]]\ndir = \"inbox\"\nsettle = \"1s\"\n"
     ));
     fs::create_dir(overnight.path().join("inbox")).unwrap();
