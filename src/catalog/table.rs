@@ -127,6 +127,8 @@ impl ProviderRow {
                 requests_per_day: self.requests_per_day,
                 cost_header: self.cost_header,
                 old_max_tokens: self.old_max_tokens,
+                // Of the family, so that it is put in where that is known.
+                embeds_contents: false,
             },
             limits: Limits { concurrency: self.max_concurrency, ..Limits::default() },
             timeout: self.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),

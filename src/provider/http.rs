@@ -158,6 +158,9 @@ impl HttpProvider {
         let wire = translate::target(item.wire, &route.wires).ok_or_else(none)?;
         let body = match wire {
             Wire::GenerateContent if wire == item.wire => gemini::request(item)?,
+            Wire::Embeddings if self.endpoint.quirks.embeds_contents => {
+                gemini::embed::request(item, &route.model)?
+            }
             _ if wire == item.wire => item.body.for_model(&route.model),
             _ => translate::request(item, wire, &route.model, route.max_output, &self.endpoint.quirks)?,
         };
@@ -168,6 +171,9 @@ impl HttpProvider {
         match wire {
             Wire::Chat => below(&self.base_url, openai::Path::Chat.as_str()),
             Wire::Responses => below(&self.base_url, openai::Path::Responses.as_str()),
+            Wire::Embeddings if self.endpoint.quirks.embeds_contents => {
+                below(&self.base_url, &gemini::embed::path(model))
+            }
             Wire::Embeddings => below(&self.base_url, openai::Path::Embeddings.as_str()),
             Wire::Messages => below(&self.base_url, anthropic::PATH),
             Wire::GenerateContent => below(&self.base_url, &gemini::path(model)),
@@ -180,6 +186,7 @@ impl HttpProvider {
         match wire {
             Wire::Chat => openai::read(response, openai::Path::Chat, quirks, now),
             Wire::Responses => openai::read(response, openai::Path::Responses, quirks, now),
+            Wire::Embeddings if quirks.embeds_contents => gemini::embed::read(response, quirks, now),
             Wire::Embeddings => openai::read(response, openai::Path::Embeddings, quirks, now),
             Wire::Messages => anthropic::read(response, quirks, now),
             Wire::GenerateContent => gemini::read(response, quirks, now),
