@@ -122,13 +122,13 @@ impl ProviderRow {
             free: self.free,
             allowance: self.free_quota.map(FreeRow::allowance),
             quirks: Quirks {
+                // Of the family, so that it is put in where that is known.
+                embeds_contents: false,
                 error_codes: errors.collect(),
                 statuses: statuses.collect(),
                 requests_per_day: self.requests_per_day,
                 cost_header: self.cost_header,
                 old_max_tokens: self.old_max_tokens,
-                // Of the family, so that it is put in where that is known.
-                embeds_contents: false,
             },
             limits: Limits { concurrency: self.max_concurrency, ..Limits::default() },
             timeout: self.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),

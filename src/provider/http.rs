@@ -115,7 +115,7 @@ impl HttpProvider {
     /// The same, with what it shares with another item that is sent close to it marked to be kept, where
     /// the provider wants to be told; whether that pays was decided before.
     pub async fn call_beside(&self, call: &Call, other: Option<&Item>) -> Ending {
-        let (wire, body) = match self.request(call) {
+        let (wire, body) = match self.request(&call.item, &call.route) {
             Ok((wire, body)) => (wire, self.with_mark(call, wire, body, other)),
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
@@ -140,20 +140,7 @@ impl HttpProvider {
     }
 
     /// The format of the request, and its body.
-    fn request(&self, call: &Call) -> Result<(Wire, Bytes), String> {
-        self.request_of(&call.item, &call.route)
-    }
-
-    /// A body with its cache mark.
-    fn with_mark(&self, call: &Call, wire: Wire, body: Bytes, other: Option<&Item>) -> Bytes {
-        let other = other.filter(|_| wire == Wire::Messages);
-        match other.map(|other| self.request_of(other, &call.route)) {
-            Some(Ok((_, other))) => anthropic::marked(body, &other),
-            Some(Err(_)) | None => body,
-        }
-    }
-
-    fn request_of(&self, item: &Item, route: &Route) -> Result<(Wire, Bytes), String> {
+    pub(super) fn request(&self, item: &Item, route: &Route) -> Result<(Wire, Bytes), String> {
         let none = || "its endpoint does not take this kind of request".to_owned();
         let wire = translate::target(item.wire, &route.wires).ok_or_else(none)?;
         let body = match wire {
@@ -177,6 +164,15 @@ impl HttpProvider {
             Wire::Embeddings => below(&self.base_url, openai::Path::Embeddings.as_str()),
             Wire::Messages => below(&self.base_url, anthropic::PATH),
             Wire::GenerateContent => below(&self.base_url, &gemini::path(model)),
+        }
+    }
+
+    /// A body with its cache mark.
+    fn with_mark(&self, call: &Call, wire: Wire, body: Bytes, other: Option<&Item>) -> Bytes {
+        let other = other.filter(|_| wire == Wire::Messages);
+        match other.map(|other| self.request(other, &call.route)) {
+            Some(Ok((_, other))) => anthropic::marked(body, &other),
+            Some(Err(_)) | None => body,
         }
     }
 
