@@ -90,6 +90,8 @@ pub struct Quirks {
     pub requests_per_day: bool,
     /// Response header that states the cost in USD (LiteLLM's `x-litellm-response-cost`).
     pub cost_header: Option<String>,
+    /// It gives embeddings over a wire of its own, Gemini's `batchEmbedContents`.
+    pub embeds_contents: bool,
     /// It wants `max_tokens` where newer OpenAI models want `max_completion_tokens`.
     pub old_max_tokens: bool,
     /// How it takes batches; `None` where it does not.

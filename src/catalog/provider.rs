@@ -106,7 +106,7 @@ impl Family {
         match self {
             Family::OpenAi => vec![Wire::Chat, Wire::Responses, Wire::Embeddings],
             Family::Anthropic => vec![Wire::Messages],
-            Family::Gemini => vec![Wire::GenerateContent],
+            Family::Gemini => vec![Wire::GenerateContent, Wire::Embeddings],
             Family::Bedrock => Vec::new(),
         }
     }
@@ -224,7 +224,7 @@ impl Provider {
             key,
             key_name,
             headers: self.headers.clone(),
-            quirks: self.quirks.clone(),
+            quirks: Quirks { embeds_contents: self.family == Family::Gemini, ..self.quirks.clone() },
             timeout: self.timeout,
         })
     }

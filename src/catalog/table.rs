@@ -125,6 +125,8 @@ impl ProviderRow {
             free: self.free,
             allowance: self.free_quota.map(FreeRow::allowance),
             quirks: Quirks {
+                // Of the family, so that it is put in where that is known.
+                embeds_contents: false,
                 error_codes: errors.collect(),
                 statuses: statuses.collect(),
                 requests_per_day: self.requests_per_day,

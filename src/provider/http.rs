@@ -142,21 +142,15 @@ impl HttpProvider {
         request
     }
 
-    /// A body with its cache mark.
-    fn with_mark(&self, call: &Call, wire: Wire, body: Bytes, other: Option<&Item>) -> Bytes {
-        let other = other.filter(|_| wire == Wire::Messages);
-        match other.map(|other| self.request(other, &call.route)) {
-            Some(Ok((_, other))) => anthropic::marked(body, &other),
-            Some(Err(_)) | None => body,
-        }
-    }
-
     /// The format of the request, and its body.
     pub(super) fn request(&self, item: &Item, route: &Route) -> Result<(Wire, Bytes), String> {
         let none = || "its endpoint does not take this kind of request".to_owned();
         let wire = translate::target(item.wire, &route.wires).ok_or_else(none)?;
         let body = match wire {
             Wire::GenerateContent if wire == item.wire => gemini::request(item)?,
+            Wire::Embeddings if self.endpoint.quirks.embeds_contents => {
+                gemini::embed::request(item, &route.model)?
+            }
             _ if wire == item.wire => item.body.for_model(&route.model),
             _ => translate::request(item, wire, &route.model, route.max_output, &self.endpoint.quirks)?,
         };
@@ -167,9 +161,21 @@ impl HttpProvider {
         match wire {
             Wire::Chat => below(&self.base_url, openai::Path::Chat.as_str()),
             Wire::Responses => below(&self.base_url, openai::Path::Responses.as_str()),
+            Wire::Embeddings if self.endpoint.quirks.embeds_contents => {
+                below(&self.base_url, &gemini::embed::path(model))
+            }
             Wire::Embeddings => below(&self.base_url, openai::Path::Embeddings.as_str()),
             Wire::Messages => below(&self.base_url, anthropic::PATH),
             Wire::GenerateContent => below(&self.base_url, &gemini::path(model)),
+        }
+    }
+
+    /// A body with its cache mark.
+    fn with_mark(&self, call: &Call, wire: Wire, body: Bytes, other: Option<&Item>) -> Bytes {
+        let other = other.filter(|_| wire == Wire::Messages);
+        match other.map(|other| self.request(other, &call.route)) {
+            Some(Ok((_, other))) => anthropic::marked(body, &other),
+            Some(Err(_)) | None => body,
         }
     }
 
@@ -179,6 +185,7 @@ impl HttpProvider {
         match wire {
             Wire::Chat => openai::read(response, openai::Path::Chat, quirks, now),
             Wire::Responses => openai::read(response, openai::Path::Responses, quirks, now),
+            Wire::Embeddings if quirks.embeds_contents => gemini::embed::read(response, quirks, now),
             Wire::Embeddings => openai::read(response, openai::Path::Embeddings, quirks, now),
             Wire::Messages => anthropic::read(response, quirks, now),
             Wire::GenerateContent => gemini::read(response, quirks, now),

@@ -152,6 +152,7 @@ fn money(all: &Attribution) -> String {
             instead.iter().map(|(word, nano)| format!("{} {}", line(word), from_nano(*nano))).collect();
         shown += &format!("instead of  {}\n", words.join(" · "));
         shown += &levers(&all.savings);
+        shown += &cached(&all.total, &all.savings);
     }
     if let (Some(month), Some(basis)) = (&all.total.month, &all.forecast) {
         let (cost, calls) = (dollars(month.cost_usd), count(month.attempts));
@@ -171,11 +172,18 @@ fn levers(savings: &Savings) -> String {
     }
     let share = percent(nano(saved), savings.strongest_nano_usd.max(0).unsigned_abs());
     let named = savings.levers.steps().into_iter().filter(|(_, nano)| *nano != 0);
-    let mut words: Vec<String> = named.map(|(name, nano)| format!("{name} {}", from_nano(nano))).collect();
-    if savings.levers.cache_nano_usd > 0 {
-        words.push(format!("cached input {} on top", from_nano(savings.levers.cache_nano_usd)));
-    }
+    let words: Vec<String> = named.map(|(name, nano)| format!("{name} {}", from_nano(nano))).collect();
     format!("saved       {saved} ({share}): {}\n", words.join(" · "))
+}
+
+/// What was read from caches, which is in none of the other sums.
+fn cached(total: &GroupRow, savings: &Savings) -> String {
+    if total.cache_read_input_tokens == 0 {
+        return String::new();
+    }
+    let share = percent(total.cache_read_input_tokens, total.input_tokens);
+    let saved = from_nano(savings.levers.cache_nano_usd);
+    format!("cached      {share} of all input tokens, which saved {saved} on top\n")
 }
 
 /// All groups with all their numbers, as CSV; money in whole nano-dollars and in dollars.
@@ -295,6 +303,7 @@ mod tests {
             failed_json: 2,
             escalations: 2,
             input_tokens: 12_345,
+            cache_read_input_tokens: 4_321,
             output_tokens: 678,
             cost_nano_usd: cost,
             escalated_nano_usd: cost / 10,

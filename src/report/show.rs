@@ -7,8 +7,9 @@ use std::fmt::Display;
 use chrono::TimeZone;
 use serde::Serialize;
 
+use crate::money::Usage;
 use crate::report::row::{AttemptRow, ResultRow};
-use crate::report::text::{block, latency, line, table};
+use crate::report::text::{block, count, latency, line, percent, table};
 
 /// `overnight show --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -80,6 +81,11 @@ fn headline(show: &Show) -> String {
     let attempts = if n_attempts == 1 { "1 attempt".to_owned() } else { format!("{n_attempts} attempts") };
     let cost = result.map_or_else(|| show.attempts.iter().map(AttemptRow::cost).sum(), ResultRow::cost);
     let mut headline = format!("{}  {state}   {attempts}   {}", line(&show.custom_id), cost.precise());
+    let usage = result.map_or_else(|| used(&show.attempts), |result| result.usage);
+    if usage.cache_read > 0 {
+        let share = percent(usage.cache_read, usage.input);
+        headline += &format!("   {share} of {} tokens in from a cache", count(usage.input));
+    }
     // An item can end for a reason of its own, such as its deadline, that no attempt shows.
     let message =
         result.and_then(|result| result.error_message.as_deref()).filter(|_| show.attempts.is_empty());
@@ -87,6 +93,12 @@ fn headline(show: &Show) -> String {
         headline += &format!("   {}", line(message));
     }
     headline
+}
+
+fn used(attempts: &[AttemptRow]) -> Usage {
+    let mut all = Usage::default();
+    attempts.iter().filter_map(|attempt| attempt.usage).for_each(|usage| all += usage);
+    all
 }
 
 fn trail<Z: TimeZone>(attempts: &[AttemptRow], zone: &Z) -> String
@@ -167,6 +179,18 @@ mod tests {
     #[test]
     fn an_item_with_its_trail() {
         insta::assert_snapshot!(render_show(&failed(), &chrono::Utc));
+    }
+
+    #[test]
+    fn what_was_read_from_a_cache_is_told() {
+        let mut show = failed();
+        let usage = Usage { input: 2_000, cache_read: 1_500, ..Usage::default() };
+        show.result.as_mut().unwrap().usage = usage;
+        let told = "$0.000871   75.0% of 2,000 tokens in from a cache";
+        assert!(headline(&show).ends_with(told), "{}", headline(&show));
+        show.result = None;
+        show.attempts[1].usage = Some(usage);
+        assert!(headline(&show).ends_with("75.0% of 2,000 tokens in from a cache"), "{}", headline(&show));
     }
 
     #[test]

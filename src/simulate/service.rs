@@ -25,6 +25,9 @@ const MAX_BODY: usize = 256 << 20;
 /// The end of a Gemini address that asks for pieces.
 const STREAMED: &str = ":streamGenerateContent";
 
+/// The end of a Gemini address that asks for vectors.
+const EMBEDDED: &str = ":batchEmbedContents";
+
 /// The connection is to be reset.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is reset")]
@@ -69,7 +72,8 @@ pub(super) async fn respond(
 
 /// The model in `/v1beta/models/MODEL:generateContent`, which is also served as `/v1` and in pieces.
 fn generated_by(path: &str) -> Option<&str> {
-    let path = path.strip_suffix(":generateContent").or_else(|| path.strip_suffix(STREAMED))?;
+    let verbs = [":generateContent", STREAMED, EMBEDDED];
+    let path = verbs.into_iter().find_map(|verb| path.strip_suffix(verb))?;
     let path = path.strip_prefix("/v1beta/").or_else(|| path.strip_prefix("/v1/"))?;
     Some(path.strip_prefix("models/").unwrap_or(path))
 }
@@ -136,6 +140,9 @@ async fn serve(
 fn read<'a>(wire: Wire, parts: &Parts, body: &'a [u8]) -> Result<model::Asked<'a>, String> {
     if wire == Wire::Messages && !parts.headers.contains_key("anthropic-version") {
         return Err("anthropic-version: header is required".to_owned());
+    }
+    if parts.uri.path().ends_with(EMBEDDED) {
+        return model::body::read_contents_to_embed(body);
     }
     model::body::read(wire, body)
 }

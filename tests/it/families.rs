@@ -89,10 +89,14 @@ impl Pair {
             _ => chat.clone(),
         };
         let wire = if self.speaker.wire == Wire::Responses { Wire::Responses } else { Wire::Chat };
+        self.send(wire, &own)
+    }
+
+    fn send(&self, wire: Wire, body: &Value) -> Ending {
         let call = Call {
             attempt: AttemptId(1),
             job: JobId::new("job_families"),
-            item: Arc::new(item(wire, &own)),
+            item: Arc::new(item(wire, body)),
             route: self.route.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -102,6 +106,14 @@ impl Pair {
     #[track_caller]
     fn answer(&self, chat: &Value) -> Answer {
         match self.ask(chat).outcome {
+            Outcome::Answer(answer) => answer,
+            other => panic!("{:?}: {other:?}", self.speaker),
+        }
+    }
+
+    #[track_caller]
+    fn embed(&self, body: &Value) -> Answer {
+        match self.send(Wire::Embeddings, body).outcome {
             Outcome::Answer(answer) => answer,
             other => panic!("{:?}: {other:?}", self.speaker),
         }
@@ -466,6 +478,29 @@ fn what_two_requests_share_is_marked_to_be_kept_where_that_must_be_said() {
         let marked = |heard: &Heard| heard.text().matches("cache_control").count();
         let counts: Vec<usize> = script.heard().iter().map(marked).collect();
         assert_eq!(counts, [0, marks, 0], "{name}");
+    }
+}
+
+#[test]
+fn vectors_come_alike_from_every_family_that_has_them() {
+    let own = json!({"input": ["one text", "another"], "dimensions": 3});
+    for speaker in [FAMILIES[0], FAMILIES[3]] {
+        let mut pair = Pair::new(speaker, Faults::default());
+        let gemini = speaker.family == Family::Gemini;
+        let base = format!("http://{}{}", pair.provider.address(), speaker.prefix);
+        let name = if gemini { "gemini" } else { "openai" };
+        pair.adapter = HttpProvider::new(profile::endpoint(name, &base, KEY), client().unwrap()).unwrap();
+        pair.route = Arc::new(Route { wires: vec![Wire::Embeddings], ..Route::clone(&pair.route) });
+        let answer = pair.embed(&own);
+        let vectors: Vec<Vec<f64>> = serde_json::from_str(&answer.text).unwrap();
+        assert_eq!((vectors.len(), vectors[0].len()), (2, 3), "{speaker:?}");
+        let billed = pair.line().usage.unwrap();
+        assert_eq!(answer.usage.unwrap().input, billed.input, "{speaker:?}");
+        let body = std::str::from_utf8(&answer.body).unwrap();
+        let exported = translate::reply::reply(body, Wire::Embeddings);
+        assert_eq!(exported.is_some(), gemini, "what is in its format already stays");
+        let exported: Value = serde_json::from_str(exported.as_deref().unwrap_or(body)).unwrap();
+        assert_eq!(exported["data"][1]["embedding"], json!(vectors[1]), "{speaker:?}: {exported}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! The Gemini wire family in three mappings and nothing else: [`request`], and [`read`], which makes
-//! an answer or a refusal of a response.
+//! an answer or a refusal of a response; [`embed`] does the same for vectors.
 //!
 //! Pure.
 
@@ -15,6 +15,7 @@ use crate::provider::response::Response;
 use crate::provider::{refusal, text::lossy};
 
 mod answer;
+pub mod embed;
 mod quota;
 
 pub(crate) use answer::parse;

@@ -73,6 +73,7 @@ impl HttpProvider {
     }
 
     async fn sent(&self, request: Request, wire: Wire, trial: Trial) -> Exchange {
+        let sent_at = clock::now();
         // Monotonic, and decides nothing but the end of this call.
         let started = Instant::now();
         let deadline = started + PATIENCE.min(self.endpoint.timeout);
@@ -115,6 +116,7 @@ impl HttpProvider {
         };
         Exchange {
             outcome,
+            sent_at,
             hints: limits::hints(&headers, &self.endpoint.quirks, now),
             headers,
             body,
@@ -130,6 +132,7 @@ impl Exchange {
     fn none(outcome: Outcome) -> Exchange {
         Exchange {
             outcome,
+            sent_at: clock::now(),
             hints: RateHints::default(),
             headers: HeaderMap::new(),
             body: Bytes::new(),

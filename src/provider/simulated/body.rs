@@ -297,6 +297,44 @@ fn embeddings(fields: Fields<'_>) -> Result<Asked<'_>, String> {
     })
 }
 
+/// Reads Gemini's request for vectors, `batchEmbedContents`.
+pub fn read_contents_to_embed(json: &[u8]) -> Result<Asked<'_>, String> {
+    #[derive(Deserialize)]
+    struct Batch<'a> {
+        #[serde(borrow, default)]
+        requests: Vec<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct One<'a> {
+        #[serde(borrow)]
+        content: Option<&'a RawValue>,
+        output_dimensionality: Option<u32>,
+    }
+    let unread = |error: serde_json::Error| format!("cannot read the body: {error}");
+    let batch: Batch<'_> = serde_json::from_slice(json).map_err(unread)?;
+    let mut contents = Vec::with_capacity(batch.requests.len());
+    let mut dimensions = DIMENSIONS;
+    for request in &batch.requests {
+        let one: One<'_> = serde_json::from_str(request.get()).map_err(unread)?;
+        contents.push(one.content.ok_or("content is not specified")?.get());
+        dimensions = one.output_dimensionality.unwrap_or(DIMENSIONS).clamp(1, MAX_DIMENSIONS);
+    }
+    if contents.is_empty() {
+        return Err("requests is not specified".to_owned());
+    }
+    Ok(Asked {
+        model: Cow::default(),
+        prompt: prompt(&contents),
+        max_output: Some(0),
+        choices: 1,
+        wanted: Wanted::Vectors { count: contents.len(), dimensions },
+        base64: false,
+        stream: false,
+        tool: None,
+    })
+}
+
 /// How many texts `input` holds and, where they are given as token numbers, how many tokens.
 fn inputs(input: &str) -> Result<(usize, Option<u64>), String> {
     if !input.starts_with('[') {

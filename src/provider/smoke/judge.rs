@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::stream::{self, Streamed};
-use super::{Exchange, Finding, MOST_OUTPUT, Trial, Verdict, cost};
+use super::{Exchange, Finding, MOST_OUTPUT, Trial, Verdict};
 use crate::attempt::{Answer, Finish, Outcome, RefusalKind};
 use crate::catalog::Route;
 use crate::job::Wire;
@@ -36,7 +36,7 @@ pub(in crate::provider) fn judge(trial: Trial, route: &Route, wire: Wire, exchan
         Outcome::Answer(answer) => answer.reported_cost,
         _ => None,
     };
-    let cost = reported.or_else(|| cost(route, &usage?));
+    let cost = reported.or_else(|| Some(route.prices.as_ref()?.cost(&usage?, exchange.sent_at)));
     Finding {
         trial: trial.as_str(),
         model: route.model.to_string(),

@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 use crate::attempt::{Outcome, RateHints};
 use crate::catalog::Route;
+use crate::clock::Timestamp;
 use crate::job::{Body, Item, Needs, Wire};
-use crate::money::{Usage, Usd};
+use crate::money::Usd;
 
 mod judge;
 mod stream;
@@ -146,6 +147,8 @@ fn object(field: &str, kind: &str) -> Value {
 pub(super) struct Exchange {
     /// What it means.
     pub(super) outcome: Outcome,
+    /// When it was sent.
+    pub(super) sent_at: Timestamp,
     /// Limits stated.
     pub(super) hints: RateHints,
     /// The response's headers.
@@ -218,11 +221,6 @@ pub fn burned(findings: &[Finding]) -> (Option<u64>, Option<u64>) {
         Some(first.saturating_sub(stated.next_back()?))
     };
     (between(|finding| finding.remaining_requests), between(|finding| finding.remaining_tokens))
-}
-
-/// What a usage cost on a route.
-fn cost(route: &Route, usage: &Usage) -> Option<Usd> {
-    Some(route.prices.as_ref()?.dearest().cost(usage))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use super::stream::read;
 use super::*;
 use crate::attempt::{Answer, Finish, Refusal, RefusalKind};
 use crate::catalog::Catalog;
+use crate::money::Usage;
 
 fn route(name: &str) -> Route {
     let route = Catalog::bundled().route(name, "2026-11-21T12:00:00Z".parse().unwrap()).unwrap();
@@ -11,6 +12,7 @@ fn route(name: &str) -> Route {
 fn exchange(outcome: Outcome, status: u16, body: &str) -> Exchange {
     Exchange {
         outcome,
+        sent_at: "2026-11-21T12:00:00Z".parse().unwrap(),
         hints: RateHints::default(),
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.as_bytes()),

@@ -91,6 +91,9 @@ impl Reply {
 /// An answer's body as it would be in the format `wire`; `None` where it is in it already, or is none
 /// that can be read.
 pub fn reply(body: &str, wire: Wire) -> Option<String> {
+    if wire == Wire::Embeddings {
+        return gemini::embed::as_embeddings(body);
+    }
     let (own, reply) = Reply::read(body)?;
     match wire {
         _ if wire == own => None,

@@ -5,6 +5,7 @@
 use super::{Stamp, comma, put, text};
 use crate::attempt::{Finish, RefusalKind};
 use crate::money::Usage;
+use crate::provider::simulated::answer::Vectors;
 use crate::provider::simulated::{Answer, Content, Model, Refusal};
 
 /// The list of models.
@@ -19,7 +20,27 @@ pub(in crate::simulate) fn models(models: &[Model]) -> Vec<u8> {
     out
 }
 
+/// Vectors, in answer to `batchEmbedContents`.
+fn embeddings(out: &mut Vec<u8>, vectors: Vectors, usage: Option<Usage>) {
+    out.extend_from_slice(b"{\"embeddings\":[");
+    for index in 0..vectors.count {
+        put(out, format_args!("{}{{\"values\":[", comma(index)));
+        for (i, number) in vectors.row(index).enumerate() {
+            put(out, format_args!("{}{number}", comma(i)));
+        }
+        out.extend_from_slice(b"]}");
+    }
+    out.push(b']');
+    if let Some(Usage { input, .. }) = usage {
+        put(out, format_args!(",\"usageMetadata\":{{\"promptTokenCount\":{input}}}"));
+    }
+    out.push(b'}');
+}
+
 pub(super) fn content(out: &mut Vec<u8>, tool: Option<&str>, stamp: Stamp, answer: &Answer) {
+    if let Content::Vectors(vectors) = answer.content {
+        return embeddings(out, vectors, answer.usage);
+    }
     out.push(b'{');
     match answer.finish {
         // A prompt that is blocked has no candidate at all.
