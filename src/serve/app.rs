@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::ApiError;
+use super::recent::Recent;
 use super::tokens::InForce;
 use super::{batches, files};
 use crate::config::Config;
@@ -40,6 +41,7 @@ struct Opened {
     driver: mpsc::Sender<Asked>,
     files: files::Shelf,
     batches: batches::Shelf,
+    recent: Recent,
 }
 
 impl App {
@@ -60,7 +62,7 @@ impl App {
     pub(super) fn open(&self, driver: mpsc::Sender<Asked>) -> io::Result<()> {
         let state = self.state_dir();
         let (files, batches) = (files::Shelf::open(state)?, batches::Shelf::open(state)?);
-        let _ = self.0.opened.set(Opened { driver, files, batches });
+        let _ = self.0.opened.set(Opened { driver, files, batches, recent: Recent::default() });
         Ok(())
     }
 
@@ -143,7 +145,14 @@ impl App {
 
     /// Changes a job; done and durable when this returns.
     pub async fn change(&self, job: &JobId, change: JobChange) -> Result<(), ApiError> {
-        self.ask(Request::Change { job: job.clone(), change }).await.map(drop)
+        let changed = self.ask(Request::Change { job: job.clone(), change }).await;
+        self.opened()?.recent.forget(job);
+        changed.map(drop)
+    }
+
+    /// Several jobs as they were a moment ago, those that are there.
+    pub async fn recent_views(&self, jobs: &[JobId]) -> Result<Vec<JobView>, ApiError> {
+        self.opened()?.recent.views(self, jobs).await
     }
 
     fn opened(&self) -> Result<&Opened, ApiError> {

@@ -23,6 +23,7 @@
 //! | `extract`, [`error`] | bodies and parameters → values; refusals → OpenAI's error objects |
 //! | `files`, `batches`, `sync`, `models` | OpenAI's API, each with its `routes()` |
 //! | `intake` | lines → a job, staged beside and adopted |
+//! | `recent` | jobs as they were a moment ago |
 //! | `page`, `expiry`, `stream` | things by name → a page of them; how long files are kept; bodies in pieces |
 //! | `id`, `durable` | names that sort by time; files that are whole or not there |
 //!
@@ -59,6 +60,7 @@ mod intake;
 mod models;
 mod page;
 mod patience;
+mod recent;
 mod stream;
 mod sync;
 pub mod tokens;

@@ -26,12 +26,10 @@ use super::extract::{Json, Query};
 use super::page::{Page, Paging};
 use super::{ApiError, App, id};
 use crate::clock;
-use crate::control::{Request, Response};
 use crate::input::when;
-use crate::job::{JobId, Wire};
+use crate::job::Wire;
 use crate::record::JobChange;
 use crate::tenant::Caller;
-use crate::view::JobView;
 
 mod object;
 mod options;
@@ -165,7 +163,7 @@ async fn list(
 ) -> Result<Answer<Page<BatchObject>>, ApiError> {
     let page = app.batches()?.page(&caller, &paging)?;
     let queued = page.data.iter().filter(|record| record.stage == Stage::Queued);
-    let views = views(&app, queued.map(|record| record.job()).collect()).await?;
+    let views = app.recent_views(&queued.map(|record| record.job()).collect::<Vec<_>>()).await?;
     let view_of = |record: &Record| views.iter().find(|view| view.job_id == record.job());
     Ok(Answer(page.map(|record| BatchObject::of(&record, view_of(&record)))))
 }
@@ -210,23 +208,13 @@ async fn show(app: &App, record: &Record) -> Result<Answer<BatchObject>, ApiErro
 /// A batch as it is now.
 async fn current(app: &App, record: &Record) -> Result<BatchObject, ApiError> {
     let view = match record.stage {
-        Stage::Queued => views(app, vec![record.job()]).await?.into_iter().next(),
+        Stage::Queued => app.recent_views(&[record.job()]).await?.into_iter().next(),
         _ => None,
     };
     if view.as_ref().is_some_and(|view| view.finished_at.is_some()) {
         app.batches()?.nudge.notify_one();
     }
     Ok(BatchObject::of(record, view.as_ref()))
-}
-
-async fn views(app: &App, jobs: Vec<JobId>) -> Result<Vec<JobView>, ApiError> {
-    if jobs.is_empty() {
-        return Ok(Vec::new());
-    }
-    match app.ask(Request::ViewsOf { jobs }).await? {
-        Response::Views(views) => Ok(views),
-        other => Err(ApiError::internal(format!("jobs were asked for, {other:?} came"))),
-    }
 }
 
 /// The format of an endpoint's requests.

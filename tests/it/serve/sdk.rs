@@ -64,3 +64,20 @@ fn openais_python_sdk_does_what_it_can() {
 fn openais_node_sdk_does_what_it_can() {
     does(node(), "node/openai_sdk.cjs");
 }
+
+/// LiteLLM, in the environment that the tests of its proxy have.
+fn litellm() -> Command {
+    let peers = std::env::var_os("OVERNIGHT_TEST_PEERS").map(PathBuf::from).unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        home.join(".cache/overnight-tests")
+    });
+    let mut command = Command::new(peers.join("litellm/bin/python"));
+    // It would fetch a list of prices.
+    command.env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+    command
+}
+
+#[test]
+fn litellms_batch_calls_do_theirs() {
+    does(litellm(), "sdk/litellm_batches.py");
+}
