@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use super::context::Context;
@@ -16,9 +17,10 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::format::{bytes, count};
 use super::style::{Align, Line, Paint, table};
+use super::zone;
 use crate::catalog::provider::{Key, Provider};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Schedule};
 
 /// Below this a store refuses to start anything.
 const LEAST_DISK: u64 = 1 << 30;
@@ -94,7 +96,36 @@ pub fn settings(config: &Config) -> Vec<Finding> {
     }
     findings.extend(wanted.into_iter().map(provider));
     findings.push(ladder(config));
+    findings.extend(config.watches.iter().map(|watch| watched(&watch.dir)));
+    findings.extend(config.schedules.iter().filter_map(schedule));
     findings
+}
+
+/// Files are moved within a watched folder, so it must be more than readable.
+fn watched(dir: &Path) -> Finding {
+    let shown = dir.display();
+    let subject = format!("folder {shown}");
+    let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    match (dir.is_dir(), access(dir, all)) {
+        (false, _) => Finding::new(
+            subject,
+            Health::Bad,
+            format!("it is to be watched and is not there: mkdir -p {shown}"),
+        ),
+        (true, Err(_)) => {
+            let words = "it is to be watched and cannot be written to: accepted files are moved within it";
+            Finding::new(subject, Health::Bad, words)
+        }
+        (true, Ok(())) => Finding::new(subject, Health::Ok, "it is watched while a daemon runs"),
+    }
+}
+
+/// A schedule that will do nothing.
+fn schedule(schedule: &Schedule) -> Option<Finding> {
+    let zone = schedule.tz.unwrap_or_else(zone::named);
+    let fires = schedule.cron.firings(clock::now(), zone).next().is_some();
+    let subject = format!("schedule {}", schedule.name);
+    (!fires).then(|| Finding::new(subject, Health::Warn, format!("{} never comes again", schedule.cron)))
 }
 
 fn provider(provider: &Provider) -> Finding {

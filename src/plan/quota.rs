@@ -113,11 +113,12 @@ impl Quota {
         }
         self.clock.set(now);
         let most = f64::from(ceiling.concurrency.unwrap_or(DEFAULT_CONCURRENCY));
-        // A pace that was cut by refusals is not sped up by a config that says nothing of it.
-        let is_raised = ceiling.concurrency != self.ceiling.concurrency;
-        self.parallel = if is_raised { most } else { self.parallel.min(most) };
+        // A pace that was cut by refusals is not sped up by a config that says nothing new of it.
+        let is_other = ceiling.concurrency != self.ceiling.concurrency;
+        self.parallel = if is_other { most } else { self.parallel };
         self.ceiling = ceiling;
-        self.apply_limits(false);
+        // What was sent this minute counts under a limit that was not there before, too.
+        self.apply_limits(true);
     }
 
     /// Takes room for one request of `input` and `output` tokens, or says why there is none.

@@ -3,12 +3,12 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`attend`] | a thread that looks at the clock and into folders |
-//! | [`schedules`], [`folders`], [`submit`] | firings and files become jobs |
-//! | [`morning`] | the report of the night |
-//! | [`diary`] | what of this must survive a restart |
-//! | [`reload`] | another config while there is work |
-//! | [`notify`], [`harden`] | the service manager, and what is given up at the start |
+//! | `attend` | a thread that looks at the clock and into folders |
+//! | `schedules`, `folders`, `submit` | firings and files become jobs |
+//! | `morning` | the report of the night |
+//! | `diary` | what of this must survive a restart |
+//! | `reload` | another config while there is work |
+//! | `notify`, `harden` | the service manager, and what is given up at the start |
 //!
 //! Shell.
 

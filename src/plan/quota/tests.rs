@@ -220,3 +220,22 @@ fn a_new_process_adds_no_burst_to_what_the_last_one_sent() {
     takes.extend(send_in_turn(&mut quota, &[10], restart, 100));
     assert!(fullest(&takes) <= limit * 95 / 100, "{}", fullest(&takes));
 }
+
+#[test]
+fn another_ceiling_holds_from_now_on_and_what_is_in_flight_stays_counted() {
+    let mut quota = Quota::new(Limits { concurrency: Some(8), ..Limits::default() }, START);
+    for _ in 0..5 {
+        quota.take(START, 1, 1).unwrap();
+    }
+    quota.set_ceiling(Limits { concurrency: Some(6), rpm: Some(60), ..Limits::default() }, START);
+    assert_eq!((quota.in_flight(), quota.concurrency()), (5, 6));
+    assert!(
+        quota.take(START, 1, 1).is_err(),
+        "a limit that was not there before begins with nothing to give"
+    );
+    let later = START + Duration::from_secs(60);
+    quota.take(later, 1, 1).unwrap();
+    assert!(quota.room(later).is_err(), "six are in flight");
+    quota.set_ceiling(Limits { concurrency: Some(7), rpm: Some(60), ..Limits::default() }, later);
+    assert!(quota.room(later).is_ok());
+}

@@ -125,6 +125,8 @@ fn a_newer_store_is_refused_and_left_as_it_is() {
 fn managed(overnight: &Overnight, line: &str) -> (UnixDatagram, Running) {
     let path = overnight.path().join("notify.sock");
     let socket = UnixDatagram::bind(&path).unwrap();
+    // A daemon that says nothing is a failure, and not a test that never ends.
+    socket.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let command = overnight.command(line);
     let mut process = std::process::Command::new(command.get_program());
     process.args(command.get_args()).current_dir(overnight.path()).env_clear();
@@ -202,4 +204,17 @@ fn the_systemd_unit_is_one() {
         .output()
         .unwrap();
     assert!(scored.status.success(), "{}", String::from_utf8_lossy(&scored.stdout));
+}
+
+#[test]
+fn the_doctor_sees_folders_that_cannot_be_watched() {
+    let (overnight, _provider) = night(
+        "[[watch]]\ndir = \"inbox\"\n[[schedule]]\nname = \"past\"\ncron = \"0 0 0 1 1 * 2020\"\nfiles = \"a.jsonl\"\n",
+    );
+    let sick = overnight.run("doctor");
+    assert!(sick.code == 1 && sick.stdout.contains("is not there: mkdir"), "{sick:?}");
+    assert!(sick.stdout.contains("never comes again"), "{sick:?}");
+    fs::create_dir(overnight.path().join("inbox")).unwrap();
+    let well = overnight.run("doctor");
+    assert!(well.code == 0 && well.stdout.contains("it is watched while a daemon runs"), "{well:?}");
 }
