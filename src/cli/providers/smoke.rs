@@ -141,10 +141,8 @@ pub(super) fn question(plans: &[Plan]) -> Result<String, CliError> {
     let cost = match (known == Usd::ZERO, costs.contains(&None)) {
         (true, false) => "for nothing".to_owned(),
         (true, true) => "at prices that are not known".to_owned(),
-        (false, false) => format!("for at most ${}", known.precise().trim_start_matches('$')),
-        (false, true) => {
-            format!("for at most ${} and what is not known", known.precise().trim_start_matches('$'))
-        }
+        (false, false) => format!("for at most {}", known.precise()),
+        (false, true) => format!("for at most {} and what is not known", known.precise()),
     };
     let names: Vec<&str> = plans.iter().map(|plan| &*plan.provider).collect();
     let n = u64::try_from(costs.len()).unwrap_or(u64::MAX);
