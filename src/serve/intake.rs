@@ -8,20 +8,24 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::batches::Options;
 use super::{ApiError, App, models};
+use crate::catalog::{Catalog, Route};
 use crate::cli::args::value::MomentArg;
 use crate::cli::ask::{Ask, ask};
 use crate::cli::error::CliError;
 use crate::cli::queue::{Staged, unlimited_answers};
 use crate::clock::{self, Timestamp};
+use crate::config::Config;
 use crate::control::Request;
 use crate::input::{self, ClassUse, Judge, ReadError, Source, Summary};
 use crate::job::{Class, Item, Job, JobId, Ladder, Wire};
+use crate::provider::translate;
 use crate::store::StoreError;
 use crate::store::files::FileStore;
 use crate::tenant::Caller;
@@ -39,7 +43,8 @@ pub(super) struct Submission {
     pub(super) deadline: Timestamp,
     /// The format its lines are in.
     pub(super) wire: Wire,
-    pub(super) source: Source,
+    /// Gives it from its beginning; it is read twice.
+    pub(super) open: Box<dyn Fn() -> Result<Source, NotTaken>>,
 }
 
 /// What is wrong with what was sent, or a line of it.
@@ -66,16 +71,13 @@ pub(super) fn stage(
     submission: Submission,
     is_wanted: impl FnOnce() -> bool,
 ) -> Result<Option<Job>, NotTaken> {
-    let Submission { job, caller, options, deadline, wire, source } = submission;
+    let Submission { job, caller, options, deadline, wire, open } = submission;
     let config = app.config();
-    let catalog = &config.catalog;
-    let ask = asked(app, &caller, options, deadline, wire)?;
+    let mut ask = asked(&config, &caller, options, deadline, wire)?;
+    let classes = survey(&config, open()?, &ask, &caller)?;
+    ask.read.judge = fitting(&config.catalog, ask.read.judge.clone(), &classes, ask.read.now);
     let mut staged = Staged::new(FileStore::stage_beside(app.state_dir(), &job)?);
-    let mut summary = read(app, source, &ask, &mut staged)?;
-    summary.classes.iter_mut().for_each(|class| settle_auto(class, &ask));
-    let classes = ask.classes(catalog, &summary.classes)?;
-    check_models(&caller, &summary.classes, &classes)?;
-    ask.check_routes(catalog, &summary.classes, &classes)?;
+    let summary = read(&config, open()?, &ask, &mut |item| Ok(staged.push(item)?))?;
     let mut source = summary.source.clone();
     source.fingerprint = job.to_string();
     let job = Job {
@@ -90,7 +92,7 @@ pub(super) fn stage(
         source,
         retry_of: None,
     };
-    unlimited_answers(&job, &summary, catalog)?;
+    unlimited_answers(&job, &summary, &config.catalog)?;
     if !is_wanted() {
         return Ok(None);
     }
@@ -105,7 +107,7 @@ pub(super) fn adopt(app: &App, job: &JobId) -> Result<(), ApiError> {
 
 /// What is asked of the job, as `submit` would have it, within what the caller may.
 fn asked(
-    app: &App,
+    config: &Config,
     caller: &Caller,
     options: Options,
     deadline: Timestamp,
@@ -113,7 +115,7 @@ fn asked(
 ) -> Result<Ask, NotTaken> {
     let Options { mut flags, queue, check, max_attempts } = options;
     flags.deadline = flags.deadline.or(Some(MomentArg::At(deadline)));
-    let mut ask = ask(&flags, &queue, &app.config(), clock::now())?;
+    let mut ask = ask(&flags, &queue, config, clock::now())?;
     ask.options.check = check.or_else(|| ask.options.check.take());
     ask.options.max_attempts = max_attempts.unwrap_or(ask.options.max_attempts);
     ask.options.tags.extend(caller.tags());
@@ -151,14 +153,81 @@ fn judge(usual: Judge, wire: Wire, fixed: BTreeMap<String, String>) -> Judge {
     })
 }
 
-fn read(app: &App, source: Source, ask: &Ask, staged: &mut Staged) -> Result<Summary, NotTaken> {
-    let most = app.config().daemon.max_requests;
+/// What models the lines ask for, and whether the caller may have them: known only once all are read, and
+/// needed to say of each line whether they can do what it asks.
+fn survey(config: &Config, source: Source, ask: &Ask, caller: &Caller) -> Result<Vec<Class>, NotTaken> {
+    let mut summary = read(config, source, ask, &mut |_| Ok(()))?;
+    let mut bad = Vec::new();
+    let mut classes = Vec::with_capacity(summary.classes.len());
+    for used in &mut summary.classes {
+        settle_auto(used, ask);
+        match settle(&config.catalog, ask, caller, used) {
+            Ok(class) => classes.push(class),
+            Err(error) => bad.push(error),
+        }
+    }
+    if bad.is_empty() { Ok(classes) } else { Err(NotTaken::Bad(bad)) }
+}
+
+/// `auto` is the ladder of the config.
+fn settle_auto(used: &mut ClassUse, ask: &Ask) {
+    if used.class.ladder.0 == [[models::AUTO]] {
+        used.class.ladder = ask.read.class.ladder.clone();
+    }
+}
+
+/// The models of some lines by their full names, if the caller may use them and someone serves them.
+fn settle(catalog: &Catalog, ask: &Ask, caller: &Caller, used: &ClassUse) -> Result<Class, LineError> {
+    if used.n_items == 0 {
+        return Ok(used.class.clone());
+    }
+    let wrong = |error: CliError| LineError { line: Some(used.first_line), ..LineError::from(error) };
+    let uses = std::slice::from_ref(used);
+    let class = ask.classes(catalog, uses).map_err(wrong)?.remove(0);
+    let forbidden = class.ladder.0.iter().flatten().find(|model| !caller.may_use(model));
+    let message = match forbidden {
+        Some(model) => format!("your token may not use {model}"),
+        None if class.ladder.0.is_empty() => "no model of the config may be used with your token".to_owned(),
+        None => {
+            ask.check_routes(catalog, uses, std::slice::from_ref(&class)).map_err(wrong)?;
+            return Ok(class);
+        }
+    };
+    Err(LineError {
+        code: "model_not_allowed".to_owned(),
+        line: Some(used.first_line),
+        message,
+        param: Some("body.model".to_owned()),
+    })
+}
+
+/// Whether one of a line's models takes what it says.
+fn fitting(catalog: &Catalog, usual: Judge, classes: &[Class], now: Timestamp) -> Judge {
+    let routes_of = |class: &Class| -> Vec<Arc<Route>> {
+        class.ladder.0.iter().flatten().filter_map(|name| catalog.route(name, now)).collect()
+    };
+    let routes: Vec<Vec<Arc<Route>>> = classes.iter().map(routes_of).collect();
+    Judge::new(move |item| {
+        let of_class = routes.get(usize::from(item.class)).into_iter().flatten();
+        let obstacles: Option<Vec<String>> = of_class.map(|route| translate::obstacle(item, route)).collect();
+        match obstacles.and_then(|reasons| reasons.into_iter().next()) {
+            Some(reason) => Err(reason),
+            None => usual.judge(item),
+        }
+    })
+}
+
+/// Reads it to its end, up to the most that is taken.
+fn read(
+    config: &Config,
+    source: Source,
+    ask: &Ask,
+    each: &mut dyn FnMut(&Item) -> Result<(), NotTaken>,
+) -> Result<Summary, NotTaken> {
+    let most = config.daemon.max_requests;
     let mut failed = None;
     let mut sink = |item: Item| {
-        let kept = match staged.n_items() < most {
-            true => staged.push(&item).map_err(NotTaken::from),
-            false => Err(NotTaken::Bad(vec![too_many(most)])),
-        };
+        let kept = if item.index < most { each(&item) } else { Err(NotTaken::Bad(vec![too_many(most)])) };
         kept.map_err(|error| {
             failed = Some(error);
             io::Error::other("not kept")
@@ -169,34 +238,6 @@ fn read(app: &App, source: Source, ask: &Ask, staged: &mut Staged) -> Result<Sum
         Some(error) => Err(error),
         None => read.map_err(NotTaken::from),
     }
-}
-
-/// `auto` is the ladder of the config.
-fn settle_auto(class: &mut ClassUse, ask: &Ask) {
-    if class.class.ladder.0 == [[models::AUTO]] {
-        class.class.ladder = ask.read.class.ladder.clone();
-    }
-}
-
-/// Whether the caller may use every model that is asked for, and there is one for every line.
-fn check_models(caller: &Caller, uses: &[ClassUse], classes: &[Class]) -> Result<(), NotTaken> {
-    for (used, class) in uses.iter().zip(classes).filter(|(used, _)| used.n_items > 0) {
-        let forbidden = class.ladder.0.iter().flatten().find(|model| !caller.may_use(model));
-        let message = match forbidden {
-            Some(model) => format!("your token may not use {model}"),
-            None if class.ladder.0.is_empty() => {
-                "no model of the config may be used with your token".to_owned()
-            }
-            None => continue,
-        };
-        return Err(NotTaken::Bad(vec![LineError {
-            code: "model_not_allowed".to_owned(),
-            line: Some(used.first_line),
-            message,
-            param: Some("body.model".to_owned()),
-        }]));
-    }
-    Ok(())
 }
 
 fn too_many(most: u32) -> LineError {
@@ -210,11 +251,17 @@ fn too_many(most: u32) -> LineError {
     }
 }
 
+impl From<CliError> for LineError {
+    fn from(error: CliError) -> LineError {
+        let said: Vec<&str> =
+            std::iter::once(&error.message).chain(&error.details).map(String::as_str).collect();
+        LineError { code: error.code.to_owned(), line: None, message: said.join("; "), param: None }
+    }
+}
+
 impl From<CliError> for NotTaken {
     fn from(error: CliError) -> NotTaken {
-        let message =
-            std::iter::once(&error.message).chain(&error.details).cloned().collect::<Vec<_>>().join("; ");
-        NotTaken::Bad(vec![LineError { code: error.code.to_owned(), line: None, message, param: None }])
+        NotTaken::Bad(vec![error.into()])
     }
 }
 

@@ -76,9 +76,11 @@ async fn answer(
     let job = id::job_of(&id::batch()).expect("our own names are plain");
     let queued = job.clone();
     app.blocking(move |app| {
-        let source = Source::from_reader("request", Some(FileKind::Jsonl), Box::new(Cursor::new(line)));
-        let source = source.map_err(ApiError::internal)?;
-        submit(app, Submission { job: queued, caller, options, deadline, wire, source })
+        let open = Box::new(move || {
+            let line = Box::new(Cursor::new(line.clone()));
+            Ok(Source::from_reader("request", Some(FileKind::Jsonl), line)?)
+        });
+        submit(app, Submission { job: queued, caller, options, deadline, wire, open })
     })
     .await?;
     let waiting = Waiting { app: app.clone(), job: Some(job.clone()) };

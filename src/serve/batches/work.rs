@@ -98,8 +98,9 @@ fn validate(app: &App, id: &str) -> Result<(), ApiError> {
 fn submission(app: &App, record: &Record) -> Result<Submission, NotTaken> {
     let files = app.files()?;
     let caller = record.caller();
-    let gone = || {
-        let message = format!("the file {} is not there any more", record.input_file_id);
+    let id = record.input_file_id.clone();
+    let gone = move || {
+        let message = format!("the file {id} is not there any more");
         NotTaken::Bad(vec![LineError {
             code: "file_not_found".to_owned(),
             line: None,
@@ -107,14 +108,18 @@ fn submission(app: &App, record: &Record) -> Result<Submission, NotTaken> {
             param: Some("input_file_id".to_owned()),
         }])
     };
-    let entry = files.get(&caller, &record.input_file_id).ok_or_else(gone)?;
-    let file = File::open(files.path(&entry.id)).map_err(|_| gone())?;
+    let entry = files.get(&caller, &record.input_file_id).ok_or_else(gone.clone())?;
+    let path = files.path(&entry.id);
+    let open = move || {
+        let file = File::open(&path).map_err(|_| gone())?;
+        Ok(Source::from_reader(&entry.filename, Some(FileKind::Jsonl), Box::new(file))?)
+    };
     Ok(Submission {
         job: record.job(),
         options: options::read(&record.options, &caller).map_err(bad)?,
         deadline: record.expires_at,
         wire: endpoint_wire(&record.endpoint).ok_or_else(|| bad(ApiError::invalid("unknown endpoint")))?,
-        source: Source::from_reader(&entry.filename, Some(FileKind::Jsonl), Box::new(file))?,
+        open: Box::new(open),
         caller,
     })
 }

@@ -155,6 +155,54 @@ fn bad_lines_fail_the_batch_with_their_numbers() {
 }
 
 #[test]
+fn what_no_model_can_do_fails_with_its_line() {
+    let daemon = Daemon::with(
+        provider(Duration::ZERO),
+        "[models.\"sim/chats\"]\nprice = { input = 1, output = 1 }\nmax_output = 100\nwires = [\"chat\"]\n",
+    );
+    let line = |id: &str, body: Value| json!({ "custom_id": id, "method": "POST", "url": "/v1/responses", "body": body });
+    let file = [
+        line("a", json!({ "model": "sim/chats", "input": "hi" })),
+        line("b", json!({ "model": "sim/chats", "input": "hi", "previous_response_id": "resp_1" })),
+        line("c", json!({ "model": "sim/small", "input": "hi", "previous_response_id": "resp_1" })),
+    ];
+    let file = file.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let responses = json!({ "endpoint": "/v1/responses" });
+    let failed = until(
+        &daemon.api,
+        &create(&daemon.api, &uploaded(&daemon.api, file.as_bytes()), &responses),
+        &["failed"],
+    );
+    let errors = failed["errors"]["data"].as_array().unwrap();
+    assert_eq!(errors.len(), 1, "{failed}");
+    assert_eq!(errors[0]["line"], 2);
+    assert!(errors[0]["message"].as_str().unwrap().contains("previous_response_id"), "{failed}");
+}
+
+#[test]
+fn models_nobody_serves_are_named_with_their_lines() {
+    let daemon = Daemon::start();
+    let text = String::from_utf8(lines(3)).unwrap().replacen("sim/small", "gpt-none", 1);
+    let text = format!(
+        "{}{}",
+        text,
+        text.lines().last().unwrap().replace("sim/small", "gpt-other").replace("r-2", "r-3")
+    );
+    let failed = until(
+        &daemon.api,
+        &create(&daemon.api, &uploaded(&daemon.api, text.as_bytes()), &json!({})),
+        &["failed"],
+    );
+    let lines: Vec<u64> = failed["errors"]["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(lines, [1, 4], "{failed}");
+}
+
+#[test]
 fn what_cannot_be_a_batch_is_refused_at_once() {
     let daemon = Daemon::start();
     let file = uploaded(&daemon.api, &lines(1));
