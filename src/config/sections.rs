@@ -9,7 +9,7 @@ use super::reader::{self, Log, Parsed, Section};
 use super::secrets::{self, Reference};
 use super::source::{Node, Value};
 use crate::catalog::endpoint::Secret;
-use crate::job::{Duplicates, JobOptions, OnUnknown, When, Worth};
+use crate::job::{Duplicates, Hedge, JobOptions, OnUnknown, When, Worth};
 
 /// What relative paths and missing ones are measured from.
 #[derive(Clone, Copy)]
@@ -107,6 +107,7 @@ pub(super) fn defaults(section: &mut Section<'_>, log: &mut Log) -> Defaults {
                 reader::one_of(DUPLICATES),
             ),
             give_up_above: section.get("give_up_above", log, worth),
+            hedge: section.get_or("hedge", (usual.hedge, "\"auto\""), log, reader::one_of(HEDGE)),
         },
     };
     section.finish(log);
@@ -115,6 +116,8 @@ pub(super) fn defaults(section: &mut Section<'_>, log: &mut Log) -> Defaults {
 
 const DUPLICATES: &[(&str, Duplicates)] =
     &[("auto", Duplicates::Auto), ("copy", Duplicates::Copy), ("send", Duplicates::Send)];
+
+const HEDGE: &[(&str, Hedge)] = &[("auto", Hedge::Auto), ("off", Hedge::Off)];
 
 const WHEN: &[(&str, When)] =
     &[("cheapest", When::Cheapest), ("asap", When::Asap), ("off-peak", When::OffPeak)];
