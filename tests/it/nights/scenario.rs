@@ -199,7 +199,7 @@ impl Order {
                 ..JobOptions::default()
             },
             priority: chance.below(3) as i8 - 1,
-            deadline: chance.hit(0.3).then(|| Duration::from_secs(300 + chance.below(1_800))),
+            deadline: chance.hit(0.3).then(|| Duration::from_secs(60 + chance.below(900))),
             second_class,
             own_options: chance.hit(0.2).then(|| OwnOptions {
                 max_cost: Usd::from_pico(i128::from(chance.below(3_000_000_000))),
@@ -231,12 +231,14 @@ fn faults(chance: &mut Chance, equals: bool, begins: Timestamp) -> Faults {
         ("length", 0.05),
         ("refusal", 0.05),
         ("content-filter", 0.05),
-        ("slow", 0.1),
     ] {
         let rate = chance.rate(most);
         if rate > 0.0 {
             rates.set(fault(name), rate).expect("rates that add up to less than one");
         }
+    }
+    if chance.hit(0.2) {
+        rates.set(fault("slow"), 0.15).expect("rates that add up to less than one");
     }
     let mut faults = Faults { rates, ..Faults::default() };
     if chance.hit(0.1) {
