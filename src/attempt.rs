@@ -324,7 +324,7 @@ pub enum CostBasis {
 
 impl CostBasis {
     /// The word users see.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             CostBasis::Computed => "computed",
             CostBasis::Reported => "reported",

@@ -174,6 +174,17 @@ pub enum Duplicates {
     Send,
 }
 
+/// Whether a second route may race an answer that is late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hedge {
+    /// Where there is a deadline, or everything is wanted as soon as possible, and there is room to spare.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
 /// Items of a job that are scheduled alike: the engine queues by class, so that nothing is held in
 /// memory for an item that only waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -222,6 +233,8 @@ pub struct JobOptions {
     pub duplicates: Duplicates,
     /// The most that one more success may be expected to cost; `None` leaves it to the prices of the ladder.
     pub give_up_above: Option<Worth>,
+    /// Whether a second route may race an answer that is late.
+    pub hedge: Hedge,
 }
 
 impl Default for JobOptions {
@@ -240,6 +253,7 @@ impl Default for JobOptions {
             allow_unpriced: false,
             duplicates: Duplicates::default(),
             give_up_above: None,
+            hedge: Hedge::default(),
         }
     }
 }

@@ -161,6 +161,8 @@ pub struct Ended {
     pub has_check: bool,
     /// Whether the model is not asked for this item again.
     pub spends_model: bool,
+    /// Whether it was sent to race an attempt that was late.
+    pub hedge: bool,
 }
 
 impl Ended {
@@ -168,7 +170,7 @@ impl Ended {
     pub fn tags(&self) -> &[(String, String)] {
         match &self.next {
             Next::Settled(settled) => &settled.tags,
-            Next::Pending(_) | Next::Held(_) => &self.open_tags,
+            Next::Pending(_) | Next::Held(_) | Next::Running => &self.open_tags,
         }
     }
 
@@ -210,6 +212,8 @@ pub enum Next {
     Held(u8),
     /// It ended.
     Settled(Box<Settled>),
+    /// Another attempt of it is in flight, and decides.
+    Running,
 }
 
 /// Where an attempt went and at which price; the same for many attempts.

@@ -219,6 +219,7 @@ fn options(flags: &JobFlags, queue: &QueueFlags, config: &Config) -> Result<JobO
         tags,
         when: flags.when.unwrap_or(usual.when),
         duplicates: flags.duplicates.unwrap_or(usual.duplicates),
+        hedge: flags.hedge.unwrap_or(usual.hedge),
         accept_truncated: flags.accept_truncated || usual.accept_truncated,
         keep_input: queue.keep_input || usual.keep_input,
         allow_unpriced: flags.allow_unpriced || usual.allow_unpriced,

@@ -9,7 +9,7 @@ use super::reader::{self, Log, Parsed, Section};
 use super::secrets::{self, Reference};
 use super::source::{Node, Value};
 use crate::catalog::endpoint::Secret;
-use crate::job::{Duplicates, JobOptions, OnUnknown, When, Worth};
+use crate::job::{Duplicates, Hedge, JobOptions, OnUnknown, When, Worth};
 
 /// What relative paths and missing ones are measured from.
 #[derive(Clone, Copy)]
@@ -162,12 +162,15 @@ pub(super) fn over(usual: &Defaults, section: &mut Section<'_>, log: &mut Log) -
                 reader::one_of(DUPLICATES),
             ),
             give_up_above: section.get("give_up_above", log, worth).or(options.give_up_above),
+            hedge: section.get_or("hedge", (options.hedge, "\"auto\""), log, reader::one_of(HEDGE)),
         },
     }
 }
 
 const DUPLICATES: &[(&str, Duplicates)] =
     &[("auto", Duplicates::Auto), ("copy", Duplicates::Copy), ("send", Duplicates::Send)];
+
+const HEDGE: &[(&str, Hedge)] = &[("auto", Hedge::Auto), ("off", Hedge::Off)];
 
 const WHEN: &[(&str, When)] =
     &[("cheapest", When::Cheapest), ("asap", When::Asap), ("off-peak", When::OffPeak)];

@@ -59,6 +59,8 @@ pub(super) enum Then {
     GiveUp,
     /// A person decides.
     Hold,
+    /// Another attempt of it is in flight, and decides.
+    AwaitRival,
 }
 
 /// Decides. `verdict` is what the check says of a complete answer.

@@ -297,7 +297,12 @@ impl Engine {
     }
 
     /// Whether waiting would miss the deadline, and until when there is time to wait.
-    fn deadline(&mut self, id: &JobId, job: &Job, deadline: Option<Timestamp>) -> (bool, Timestamp) {
+    pub(super) fn deadline(
+        &mut self,
+        id: &JobId,
+        job: &Job,
+        deadline: Option<Timestamp>,
+    ) -> (bool, Timestamp) {
         let now = self.now;
         let Some(deadline) = deadline else { return (false, now + Duration::from_secs(24 * 3_600)) };
         let counts = self.ledger.get(id).expect("a queue has a ledger").1.counts();
@@ -354,10 +359,7 @@ impl Engine {
                     });
                 }
                 let item = self.as_sent(job, item, step, &route);
-                let worst_case = match self.drawing(&route, &item, &self.known(&job.id)) {
-                    Some(drawing) if drawing.is_sure => Usd::ZERO,
-                    _ => price::worst_case(&route, &item).unwrap_or(Usd::ZERO),
-                };
+                let worst_case = self.to_reserve(job, &route, &item);
                 match self.afford(job, state, &item, tags, worst_case) {
                     Ok(()) => Admission::Start(route, worst_case),
                     Err(Short::Item(why)) => Admission::End(ErrorCode::MaxCost, why),
@@ -398,14 +400,28 @@ impl Engine {
     }
 
     /// The plan's order that holds for an item; none where nothing is planned that is like it.
-    fn order_for(&self, job: &Job, item: &Item, step: u8, routes: &[Arc<Route>]) -> Option<&Standing> {
+    pub(super) fn order_for(
+        &self,
+        job: &Job,
+        item: &Item,
+        step: u8,
+        routes: &[Arc<Route>],
+    ) -> Option<&Standing> {
         let order = self.schedule.order(&job.id, (item.class, step))?;
         order.is_for(&self.takes(job, item, routes)).then_some(order)
     }
 
+    /// What has to fit into every budget until an attempt ends: nothing where an allowance is sure to pay.
+    pub(super) fn to_reserve(&self, job: &Job, route: &Route, item: &Item) -> Usd {
+        match self.drawing(route, item, &self.known(&job.id)) {
+            Some(drawing) if drawing.is_sure => Usd::ZERO,
+            _ => price::worst_case(route, item).unwrap_or(Usd::ZERO),
+        }
+    }
+
     /// What is sent for an item: itself, unless its answer was cut off on this step and the route allows
     /// a longer one.
-    fn as_sent(&self, job: &Job, item: &Arc<Item>, step: u8, route: &Route) -> Arc<Item> {
+    pub(super) fn as_sent(&self, job: &Job, item: &Arc<Item>, step: u8, route: &Route) -> Arc<Item> {
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1.items.get(item.index);
         if !state.was_cut_off() || state.step() != step {
             return item.clone();
@@ -415,7 +431,7 @@ impl Engine {
     }
 
     /// Writes the intent down. The request leaves when the disk has it.
-    fn launch(
+    pub(super) fn launch(
         &mut self,
         job: &Arc<Job>,
         item: Arc<Item>,
@@ -433,8 +449,6 @@ impl Engine {
         self.lanes.get_mut(lane).ahead += u32::from(!has_room);
         self.lanes.account(lane).sent(now);
         self.schedule.sent(&job.id, (item.class, step), &route.name);
-        let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
-        let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let drawing = self.drawing(&route, &sent, &self.known(&job.id)).map(Box::new);
         self.record(Record::Started(Started {
             attempt,
@@ -455,7 +469,17 @@ impl Engine {
         let job = job.clone();
         self.flights.insert(
             attempt,
-            Flight { call, item, job, lane: Some(lane), step, before, worst_case, started_at: now, stage },
+            Flight {
+                call,
+                item,
+                job,
+                lane: Some(lane),
+                step,
+                worst_case,
+                started_at: now,
+                sent_at: now,
+                stage,
+            },
         );
     }
 }

@@ -10,7 +10,6 @@ use crate::clock::Timestamp;
 use crate::engine::Call;
 use crate::job::{Item, Job};
 use crate::money::Usd;
-use crate::record::ItemTotals;
 
 /// An attempt that was started and has not ended.
 pub(super) struct Flight {
@@ -24,12 +23,12 @@ pub(super) struct Flight {
     pub lane: Option<usize>,
     /// Which step of the ladder it is on, from 0.
     pub step: u8,
-    /// Sums over the item's earlier attempts.
-    pub before: ItemTotals,
     /// Reserved for it.
     pub worst_case: Usd,
     /// When it was started.
     pub started_at: Timestamp,
+    /// When it was sent; as it was started until then.
+    pub sent_at: Timestamp,
     /// Where it is.
     pub stage: Stage,
 }

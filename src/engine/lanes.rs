@@ -202,6 +202,12 @@ impl Lanes {
         }
     }
 
+    /// Whether nothing that was started waits for a place on a lane.
+    pub(super) fn has_room_to_spare(&self, route: &str) -> bool {
+        let lane = self.find(route).map(|lane| &self.lanes[lane]);
+        lane.is_some_and(|lane| lane.ahead == 0 && lane.quota.in_flight() < lane.quota.concurrency())
+    }
+
     /// Takes room for one request, expected to use this much, on a lane and on its account.
     pub(super) fn take(
         &mut self,

@@ -44,6 +44,7 @@ mod dispatch;
 mod flight;
 mod free;
 mod groups;
+mod hedge;
 mod lanes;
 mod odds;
 mod outcome;
@@ -58,6 +59,7 @@ mod views;
 
 use flight::Flight;
 use groups::Groups;
+use hedge::Hedges;
 use lanes::Lanes;
 use queue::{JobQueue, StepQueue};
 use schedule::Schedule;
@@ -110,6 +112,8 @@ pub enum Effect {
     Record(Vec<Record>),
     /// Send this request. Emitted only after its `Started` record is durable.
     Send(Call),
+    /// Give this request up: its answer is not wanted any more, and none must come.
+    Cancel(AttemptId),
     /// Read these items; [`Event::Prompts`] brings them.
     Read(JobId, Vec<ItemIndex>),
     /// Run these commands on this answer; [`Event::Judged`] brings the verdict.
@@ -179,6 +183,7 @@ pub struct Engine {
     queues: BTreeMap<JobId, JobQueue>,
     flights: HashMap<AttemptId, Flight>,
     groups: Groups,
+    hedges: Hedges,
     /// Started attempts in the order of their records, waiting for these to be durable.
     recording: VecDeque<(Seq, AttemptId)>,
     on_hold: bool,
@@ -203,6 +208,7 @@ impl Engine {
             queues: BTreeMap::new(),
             flights: HashMap::new(),
             groups: Groups::default(),
+            hedges: Hedges::default(),
             recording: VecDeque::new(),
             on_hold: false,
             checkpoint_at: now + CHECKPOINT_EVERY,
@@ -271,6 +277,7 @@ impl Engine {
             self.checkpoint_at = self.checkpoint_at.min(now + CHECKPOINT_EVERY);
             self.lanes.clock_set_back(now);
             self.groups.forget();
+            self.hedges.clock_set_back();
             for queue in self.queues.values_mut() {
                 queue.clock_set_back(now + Duration::from_secs(60));
             }
@@ -305,7 +312,9 @@ impl Engine {
         // silently: its items are judged by `Rule::compile` again and fail with its message.
         let rule = job.options.check.as_ref().and_then(|check| Rule::compile(check).ok()).map(Arc::new);
         let mut queue = JobQueue::new(job.clone(), rule, &state.items);
-        queue.orphans = state.open.iter().map(|(&attempt, open)| (open.item, attempt)).collect();
+        for (&attempt, open) in &state.open {
+            queue.orphans.entry(open.item).or_default().push(attempt);
+        }
         if !queue.orphans.is_empty() {
             self.effects.push(Effect::Read(id.clone(), queue.orphans.keys().copied().collect()));
         }
@@ -328,7 +337,9 @@ impl Engine {
                 continue;
             }
             match queue.orphans.remove(&item.index) {
-                Some(attempt) => unknown.push((attempt, item)),
+                Some(attempts) => {
+                    unknown.extend(attempts.into_iter().map(|attempt| (attempt, item.clone())));
+                }
                 None if state.is_final() => queue.not_wanted(&item, state.step()),
                 None => queue.loaded(item, state.step()),
             }
@@ -396,6 +407,7 @@ impl Engine {
         self.send_ready();
         self.replan();
         self.start();
+        self.hedge();
         self.read_copies();
         self.read_expired_held();
         if let Some(most) = self.lanes.news_of_full() {
@@ -454,7 +466,7 @@ impl Engine {
         let deadlines =
             deadlines.flat_map(|(_, queue)| queue.job.classes.iter().filter_map(|class| class.deadline));
         let later = parked.chain(deadlines).filter(|&at| at > self.now).min().unwrap_or(Timestamp::MAX);
-        later.min(checkpoint).min(self.lanes.next_change(self.now)).min(self.replan_at())
+        later.min(checkpoint).min(self.lanes.next_change(self.now)).min(self.replan_at()).min(self.look_at())
     }
 
     /// Writes a record down and, in the same step, lets it change the state: the only way it changes.

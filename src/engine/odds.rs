@@ -183,18 +183,24 @@ impl Engine {
         }
     }
 
-    /// The step a failed item moves to by its ladder: the next, or its own where that is the last and has
-    /// equals that were not asked.
+    /// The step a failed item moves to by its ladder: the next, unless a race has used that up, or its own
+    /// where that is the last and has equals that were not asked.
     pub(super) fn above(&self, flight: &Flight) -> Option<u8> {
         let ladder = &flight.job.class(flight.item.index).ladder.0;
         let step = usize::from(flight.step);
-        if step + 1 < ladder.len() {
+        let state = self.ledger.get(&flight.job.id)?.1;
+        let raced = state.was_hedged(flight.item.index);
+        if step + 1 < ladder.len() && !raced {
             return Some(flight.step + 1);
         }
-        let equals = ladder.get(step).filter(|equals| equals.len() > 1)?;
-        let state = self.ledger.get(&flight.job.id)?.1;
         let tally = state.tally.as_deref()?;
         let spent = self.spent_with(flight, state, tally);
+        let is_unspent = |name: &String| place(tally, name).is_none_or(|model| !spent.has(model));
+        let next = (step + 1..ladder.len()).find(|&next| ladder[next].iter().any(is_unspent));
+        if let Some(next) = next {
+            return Some(next as u8);
+        }
+        let equals = ladder.get(step).filter(|equals| equals.len() > 1)?;
         let is_left = |name: &String| {
             let model = place(tally, name);
             model.is_some_and(|model| !spent.has(model)) && self.lanes.find(name).is_some()

@@ -91,16 +91,15 @@ impl Engine {
             Some(lane) => self.lanes.get(lane).route.clone(),
             None => Arc::new(Route::gone(&open.route)),
         };
-        let before = state.partial.get(&item.index).map(|partial| partial.totals).unwrap_or_default();
         let flight = Flight {
             call: Call { attempt, job: job.id.clone(), route, item: item.clone() },
             item,
             job: job.clone(),
             lane: None,
             step: open.step,
-            before,
             worst_case: open.worst_case,
             started_at: open.at,
+            sent_at: open.at,
             stage: Stage::Sent,
         };
         let outcome = Outcome::Unknown {
@@ -148,6 +147,9 @@ impl Engine {
         if let Then::Escalate(step) = decision.then {
             self.weigh(&flight, step, &mut decision);
         }
+        if decision.then == Then::Accept {
+            self.cancel_rival(&flight);
+        }
         self.write_end(flight, ending, decision, verdict);
     }
 
@@ -156,7 +158,13 @@ impl Engine {
     }
 
     /// Writes the end down and puts the item where the decision says.
-    fn write_end(&mut self, flight: Flight, ending: Ending, decision: Decision, verdict: Option<Verdict>) {
+    pub(super) fn write_end(
+        &mut self,
+        flight: Flight,
+        ending: Ending,
+        decision: Decision,
+        verdict: Option<Verdict>,
+    ) {
         let now = self.now;
         let priced = self.priced_by(&flight, &ending);
         let bill = bill(&priced, &flight, &ending, &self.known(&flight.job.id));
@@ -169,9 +177,11 @@ impl Engine {
             _ if self.is_cancelled(&flight.job.id) => Then::GiveUp,
             _ => then,
         };
+        let (before, hedge, has_rival) = self.beside(&flight);
+        let then = if has_rival { Then::AwaitRival } else { then };
         let item = flight.item.clone();
         let job = flight.job.clone();
-        let totals = add_up(flight.before, &bill, &ending);
+        let totals = add_up(before, &bill, &ending);
         let next = match then {
             Then::Accept | Then::GiveUp => {
                 let valid = verdict.as_ref().map(|verdict| !matches!(verdict, Verdict::Fail(..)));
@@ -181,6 +191,7 @@ impl Engine {
             Then::Failover | Then::Retry | Then::Longer => Next::Pending(flight.step),
             Then::Escalate(step) => Next::Pending(step),
             Then::Hold => Next::Held(flight.step),
+            Then::AwaitRival => Next::Running,
         };
         let stays = then == Then::Escalate(flight.step);
         let escalates = matches!(then, Then::Escalate(_));
@@ -190,13 +201,13 @@ impl Engine {
         let attempt = flight.call.attempt;
         let step = match next {
             Next::Pending(step) => Some(step),
-            Next::Held(_) | Next::Settled(_) => None,
+            Next::Held(_) | Next::Settled(_) | Next::Running => None,
         };
         let class =
             self.queues.get(&job.id).map_or_else(|| class_of(&job).into(), |queue| queue.class.clone());
         let ended =
             ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, class, now);
-        let ended = Ended { has_check, spends_model, drawn, ..ended };
+        let ended = Ended { has_check, spends_model, drawn, hedge, ..ended };
         if step.is_none() {
             self.answer_copies(&ended);
         }
@@ -224,6 +235,7 @@ impl Engine {
                     queue.put_first(class, step, index);
                 }
             }
+            None if has_rival => {}
             None => queue.pace.ended(now),
         }
     }
@@ -354,7 +366,7 @@ fn ended_record(
 ) -> Ended {
     let open_tags = match next {
         Next::Settled(_) => Vec::new(),
-        Next::Pending(_) | Next::Held(_) => tags(&flight.job, &flight.call.item),
+        Next::Pending(_) | Next::Held(_) | Next::Running => tags(&flight.job, &flight.call.item),
     };
     let Flight { call: Call { attempt, job, route, item }, step, started_at, .. } = flight;
     let ended = Ended {
@@ -392,6 +404,7 @@ fn ended_record(
         drawn: Amount::NOTHING,
         has_check: false,
         spends_model: false,
+        hedge: false,
     };
     match ending.outcome {
         Outcome::Answer(answer) => Ended {

@@ -92,7 +92,7 @@ impl Engine {
     /// What has something to do and may do it, in order of service.
     fn chains(&self) -> Vec<Chain> {
         let mut in_flight: BTreeMap<(&JobId, Key), u64> = BTreeMap::new();
-        for flight in self.flights.values() {
+        for flight in self.flights.values().filter(|flight| !self.is_hedge(flight)) {
             *in_flight.entry((&flight.job.id, (flight.item.class, flight.step))).or_default() += 1;
         }
         let mut chains = Vec::new();

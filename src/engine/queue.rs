@@ -43,7 +43,7 @@ pub(super) struct JobQueue {
     /// One queue for each class and step that has seen an item.
     pub steps: BTreeMap<(u16, u8), StepQueue>,
     /// Attempts a former process left open: their outcome is unknown.
-    pub orphans: BTreeMap<ItemIndex, AttemptId>,
+    pub orphans: BTreeMap<ItemIndex, Vec<AttemptId>>,
     /// Items that get the answer of another.
     pub copies: Copies,
     /// Held items that are being read because their deadline passed.

@@ -82,14 +82,16 @@ impl Engine {
         }
         let flight = self.flights.get_mut(&attempt).expect("found above");
         flight.stage = Stage::Sent;
+        flight.sent_at = self.now;
         if let Some(lane) = flight.lane {
             self.lanes.get_mut(lane).count_send(self.now);
         }
         self.effects.push(Effect::Send(flight.call.clone()));
+        self.look_after(attempt);
     }
 
     /// Takes back a start that was never sent: nothing was billed, the item goes back to its step.
-    fn withdraw(&mut self, attempt: AttemptId) {
+    pub(super) fn withdraw(&mut self, attempt: AttemptId) {
         let Some(flight) = self.flights.remove(&attempt) else { return };
         if let Some(lane) = flight.lane {
             match flight.stage {

@@ -5,6 +5,7 @@ mod budgets;
 mod copies;
 mod free;
 mod groups;
+mod hedges;
 mod ladders;
 mod orders;
 mod router;

@@ -43,6 +43,24 @@ pub struct Partial {
     pub committed: Usd,
     /// The models that have failed it, by their places in the job's tally.
     pub spent: Spent,
+    /// Whether two of its attempts raced each other: that happens once.
+    pub hedged: bool,
+}
+
+/// Two attempts of one item, the second sent because the first was late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Race {
+    /// The one that was late.
+    pub first: AttemptId,
+    /// The one that was sent to race it.
+    pub hedge: AttemptId,
+}
+
+impl Race {
+    /// The other of the two.
+    pub fn rival(&self, attempt: AttemptId) -> AttemptId {
+        if attempt == self.hedge { self.first } else { self.hedge }
+    }
 }
 
 /// Where a job is, in OpenAI's words; `paused` is a flag beside it.
@@ -139,6 +157,10 @@ pub struct JobLedger {
     /// What its check said of the models so far, and what earlier jobs of its class taught; `None` before
     /// its first attempt and where there is no choice between models.
     pub tally: Option<Box<Tally>>,
+    /// Items of which two attempts were sent, while either is in flight.
+    pub races: BTreeMap<ItemIndex, Race>,
+    /// Attempts that were sent to race another.
+    pub hedges: u64,
 }
 
 impl JobLedger {
@@ -197,8 +219,17 @@ impl JobLedger {
         if state.is_final() || self.open.contains_key(&started.attempt) {
             return;
         }
-        let state = state.with_phase(Phase::Running).with_step(started.step);
-        self.items.set(started.item, state);
+        match self.in_flight(started.item) {
+            None => {
+                let state = state.with_phase(Phase::Running).with_step(started.step);
+                self.items.set(started.item, state);
+            }
+            // The item stays on the step of the attempt that was there before.
+            Some(first) => {
+                self.races.insert(started.item, Race { first, hedge: started.attempt });
+                self.hedges += 1;
+            }
+        }
         self.reserved += started.worst_case;
         self.attempts += 1;
         self.first_sent.get_or_insert(started.at);
@@ -214,6 +245,7 @@ impl JobLedger {
 
     pub(super) fn ended(&mut self, ended: &Ended) {
         let Some(open) = self.open.remove(&ended.attempt) else { return };
+        let rival = self.rival(ended.item, ended.attempt);
         self.reserved -= open.worst_case;
         if ended.at_risk == Usd::ZERO {
             self.spent += ended.cost;
@@ -226,9 +258,16 @@ impl JobLedger {
         self.list_cost += ended.list_cost;
         self.routes.entry(open.route).or_default().observe(ended);
         let state = self.items.get(ended.item);
-        if state.is_final() {
-            return;
+        if !state.is_final() {
+            self.go_on(ended, state, rival);
         }
+        if rival.is_none() {
+            self.races.remove(&ended.item);
+        }
+    }
+
+    /// Puts the item of an attempt that ended where its record says.
+    fn go_on(&mut self, ended: &Ended, state: ItemState, rival: Option<AttemptId>) {
         let attempts = state.attempts() + u8::from(ended.counts());
         let unknowns = state.unknowns() + u8::from(ended.status == AttemptStatus::Unknown);
         let state = state.with_attempts(attempts).with_unknowns(unknowns);
@@ -240,7 +279,39 @@ impl JobLedger {
                 self.keep(ended, state.with_step(*step).with_phase(Phase::Pending), model);
             }
             Next::Held(step) => self.keep(ended, state.with_step(*step).with_phase(Phase::Held), model),
+            Next::Running => {
+                let step = rival.and_then(|rival| self.open.get(&rival)).map(|open| open.step);
+                let state = state.with_step(step.unwrap_or(state.step()));
+                // What is kept of it is what holds once nothing is in flight.
+                self.keep(ended, state.with_phase(Phase::Pending), model);
+                if step.is_some() {
+                    self.items.set(ended.item, state.with_phase(Phase::Running));
+                }
+            }
         }
+    }
+
+    /// The attempt of an item that is in flight, if one is; the first of two.
+    fn in_flight(&self, item: ItemIndex) -> Option<AttemptId> {
+        let is_running = self.items.get(item).phase() == Phase::Running;
+        let mut open = self.open.iter().filter(|_| is_running);
+        open.find(|(_, open)| open.item == item).map(|(&attempt, _)| attempt)
+    }
+
+    /// The other attempt of the item that is in flight beside this one.
+    pub fn rival(&self, item: ItemIndex, attempt: AttemptId) -> Option<AttemptId> {
+        let rival = self.races.get(&item)?.rival(attempt);
+        self.open.contains_key(&rival).then_some(rival)
+    }
+
+    /// Whether an attempt in flight was sent to race another.
+    pub fn is_hedge(&self, item: ItemIndex, attempt: AttemptId) -> bool {
+        self.races.get(&item).is_some_and(|race| race.hedge == attempt)
+    }
+
+    /// Whether two attempts of an item raced each other, or still do.
+    pub fn was_hedged(&self, item: ItemIndex) -> bool {
+        self.races.contains_key(&item) || self.partial.get(&item).is_some_and(|partial| partial.hedged)
     }
 
     /// Counts what the check said. Returns the place of the model that answered.
@@ -269,7 +340,8 @@ impl JobLedger {
         let spent =
             model.filter(|_| ended.spends_model).into_iter().fold(self.spent(ended.item), Spent::with);
         let (totals, committed) = (ended.totals, before + billed);
-        let partial = Partial { state: state.stored(), totals, committed, spent };
+        let hedged = self.was_hedged(ended.item);
+        let partial = Partial { state: state.stored(), totals, committed, spent, hedged };
         self.partial.insert(ended.item, partial);
     }
 
@@ -337,6 +409,7 @@ impl JobLedger {
             routes: self.routes.clone(),
             failures: self.failures.clone(),
             tally: self.tally.clone(),
+            races: self.races.clone(),
             ..*self
         }
     }

@@ -32,7 +32,7 @@ mod tallies;
 pub use budget::{Budgets, Full, Reservation, Sums, Tags};
 pub use drawn::{Amount, Drawing, Drawn};
 pub use items::{Counts, ItemState, ItemStates, Phase};
-pub use job::{JobLedger, JobState, OpenAttempt, Partial};
+pub use job::{JobLedger, JobState, OpenAttempt, Partial, Race};
 pub use limits::{Alert, Caps, Limits, Period, Scope};
 pub use period::{Day, Month, Today, Zone};
 pub use stats::RouteStats;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::{AttemptStatus, ErrorCode};
+use crate::attempt::{AttemptStatus, CostBasis, ErrorCode};
 use crate::money::{Usage, Usd};
 use crate::record::Ended;
 
@@ -42,12 +42,15 @@ impl RouteStats {
             AttemptStatus::Rejected => *self.rejected.entry(code).or_default() += 1,
             _ => *self.errors.entry(code).or_default() += 1,
         }
-        if matches!(ended.status, AttemptStatus::Succeeded | AttemptStatus::Rejected) {
+        // What was cut off by its rival would have taken longer still: leaving it out would make the rest
+        // look ever faster.
+        let is_cut_off = ended.status == AttemptStatus::Cancelled && ended.cost_basis == CostBasis::Estimated;
+        if is_cut_off || matches!(ended.status, AttemptStatus::Succeeded | AttemptStatus::Rejected) {
             self.observe_latency(ended.ended_at.since(ended.started_at).as_millis() as u64);
         }
     }
 
-    fn observe_latency(&mut self, latency_ms: u64) {
+    pub(crate) fn observe_latency(&mut self, latency_ms: u64) {
         if self.latency.is_empty() {
             self.latency = vec![0; Self::BUCKETS];
         }

@@ -11,21 +11,21 @@
 //!
 //! Shell.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::catalog::Route;
 use crate::check;
 use crate::clock::{self, Timestamp};
 use crate::control::{Asked, RefusedCode, Request, Response};
 use crate::engine::{Effect, Engine, Event, Notice};
-use crate::job::{Job, JobId};
+use crate::job::{AttemptId, Job, JobId};
 use crate::ledger::{Ledger, Limits};
 use crate::metrics::{self, Seen};
 use crate::provider::http::Providers;
@@ -172,6 +172,7 @@ pub async fn run(
         providers: setup.providers,
         posts: Posts::new(setup.webhook),
         calls: JoinSet::new(),
+        sent: HashMap::new(),
         inbox,
         orders: threads.orders.clone(),
         reads: threads.reads.clone(),
@@ -202,6 +203,8 @@ struct Driver {
     engine: Engine,
     providers: Arc<Providers>,
     calls: JoinSet<()>,
+    /// Those that wait for an answer, so that one can be given up.
+    sent: HashMap<AttemptId, AbortHandle>,
     posts: Posts,
     inbox: Inbox,
     orders: Sender<Order>,
@@ -305,7 +308,10 @@ impl Driver {
         match news {
             News::Durable(seq) => self.durable(seq),
             News::Prompts(job, items) => self.event(Event::Prompts(job, items)),
-            News::Ended(attempt, ending) => self.event(Event::Ended(attempt, *ending)),
+            News::Ended(attempt, ending) => {
+                self.sent.remove(&attempt);
+                self.event(Event::Ended(attempt, *ending));
+            }
             News::Judged(attempt, verdict) => self.event(Event::Judged(attempt, verdict)),
             News::PartCommitted(part) => self.event(Event::PartCommitted(part)),
             News::PartsClosed(job) => self.event(Event::PartsClosed(job)),
@@ -477,10 +483,17 @@ impl Driver {
             Effect::Read(job, items) => drop(self.reads.send((job, items))),
             Effect::Send(call) => {
                 let (providers, inbox) = (self.providers.clone(), self.inbox.clone());
-                self.calls.spawn(async move {
+                let attempt = call.attempt;
+                let handle = self.calls.spawn(async move {
                     let ending = providers.call(&call).await;
                     inbox.send(News::Ended(call.attempt, Box::new(ending)));
                 });
+                self.sent.insert(attempt, handle);
+            }
+            Effect::Cancel(attempt) => {
+                if let Some(handle) = self.sent.remove(&attempt) {
+                    handle.abort();
+                }
             }
             Effect::Judge(attempt, commands, text) => {
                 let inbox = self.inbox.clone();

@@ -2,7 +2,7 @@
 //!
 //! [`route`] compares the routes of a step for one item; [`quota`] says how much may be sent;
 //! [`health`] remembers which accounts and routes answer; [`price`] turns tokens into money; [`limit`] says
-//! how much longer an answer that was cut off may become; [`tokens`] counts by family, [`sample`] does so for
+//! how much longer an answer that was cut off may become; [`hedge`] when a second route may race a late answer; [`tokens`] counts by family, [`sample`] does so for
 //! a few items of a file; [`estimate`] learns from what providers report.
 //!
 //! What an attempt is worth: [`tally`] counts what checks said of each model, [`odds`] are the chances that
@@ -16,6 +16,7 @@
 pub mod estimate;
 pub mod forecast;
 pub mod health;
+pub mod hedge;
 pub mod limit;
 pub mod odds;
 pub mod price;

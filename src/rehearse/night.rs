@@ -235,6 +235,9 @@ impl<R: Rows> Night<R> {
                 ending.sent_at = Timestamp::from_micros(self.now.micros() + self.clock_error);
                 self.later(latency, Happening::Ended(call.attempt, Box::new(ending)));
             }
+            Effect::Cancel(attempt) => self
+                .timeline
+                .retain(|_, happening| !matches!(happening, Happening::Ended(of, _) if *of == attempt)),
             Effect::Read(job, items) => {
                 let items = self.store.read(&job, &items).expect("accepted items can be read");
                 self.later(Duration::ZERO, Happening::Prompts(job, items));

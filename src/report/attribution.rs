@@ -129,6 +129,7 @@ impl<'a> Books<'a> {
     /// Adds an item that ended: of an item asked again, its newest row only.
     pub fn add_item(&mut self, row: &ResultRow) {
         self.total.add_item(row);
+        self.savings.add_item(row);
         for groups in [&mut self.groups, &mut self.models] {
             groups.add_item(row);
         }

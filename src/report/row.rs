@@ -106,6 +106,11 @@ impl ResultRow {
     pub fn cost(&self) -> Usd {
         from_nano(self.cost_nano_usd)
     }
+
+    /// Whether it got the answer of another item that asked the same.
+    pub fn is_copy(&self) -> bool {
+        self.extra_json.as_deref().is_some_and(|extra| extra.contains("\"copy_of\":"))
+    }
 }
 
 impl AttemptRow {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::check::Check;
 use crate::clock::Timestamp;
-use crate::job::{Job, OnUnknown, When};
+use crate::job::{Hedge, Job, OnUnknown, When};
 use crate::results::schema::{Table, key};
 
 /// Id and hash of the prices that were in force.
@@ -72,6 +72,7 @@ struct OptionFacts {
     keep_input: bool,
     allow_unpriced: bool,
     give_up_above: Option<String>,
+    hedge: Hedge,
 }
 
 impl JobFacts {
@@ -113,6 +114,7 @@ impl OptionFacts {
             keep_input: options.keep_input,
             allow_unpriced: options.allow_unpriced,
             give_up_above: options.give_up_above.map(|worth| worth.to_string()),
+            hedge: options.hedge,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `rework` | the item was asked again by hand: [`crate::job::tag::REWORK`] |
 //! | `asked_as` | of a result: the format of the request, where the answer is in another one |
 //! | `copy_of` | of a result: the item whose answer it gets, because both asked the same |
+//! | `hedge` | of an attempt: it raced another of its item that was late |
 //! | `at_risk_nano_usd` | of an attempt: kept in every budget, because the bill is not known |
 //! | `tags` | of an attempt: the tags of its item, the job's included, which `results` has as a column |
 //!
@@ -28,6 +29,9 @@ use crate::record::{Ended, Settled};
 pub(super) fn of_attempt(ended: &Ended, response_lossy: bool) -> Option<String> {
     let tags = ended.tags();
     let mut facts = flags(tags, Some(ended), response_lossy);
+    if ended.hedge {
+        facts.insert("hedge".to_owned(), Value::Bool(true));
+    }
     if ended.at_risk > Usd::ZERO {
         facts.insert("at_risk_nano_usd".to_owned(), ended.at_risk.nano().into());
     }

@@ -194,7 +194,7 @@ impl OpenPart {
                 self.push_attempt(ended, folder, settings)?;
                 match &ended.next {
                     Next::Settled(settled) => self.push_result(settled, Some(ended), folder, settings),
-                    Next::Pending(_) | Next::Held(_) => Ok(()),
+                    Next::Pending(_) | Next::Held(_) | Next::Running => Ok(()),
                 }
             }
             Record::Settled(settled) => {

@@ -189,6 +189,7 @@ fn faults_that_answer_are_seen_as_what_they_are() {
                 choice()["message"]["content"].is_null() && choice()["message"]["refusal"] != ""
             }
             Fault::ContentFilter => choice()["finish_reason"] == "content_filter",
+            Fault::Slow => choice()["finish_reason"] == "stop" && seen.status == 200,
             Fault::Reset | Fault::ResetBilled | Fault::Hang | Fault::CutBody => false,
         };
         assert!(ok, "{fault}: {} {body}", seen.status);

@@ -9,7 +9,7 @@ use clap::Args as ClapArgs;
 use super::look::StateFilter;
 use super::value::{CheckArg, ErrorCodeParser, MomentArg, Setting, StepArg, Tag};
 use crate::attempt::ErrorCode;
-use crate::job::{Duplicates, When, Worth};
+use crate::job::{Duplicates, Hedge, When, Worth};
 use crate::money::Usd;
 
 const SUBMIT_EXAMPLES: &str = "\
@@ -81,6 +81,9 @@ pub struct JobFlags {
     /// A request that repeats an earlier line's: answer it once where temperature is 0 (auto), always, or send it
     #[arg(long, value_name = "WHAT", value_enum, help_heading = "When and for how much")]
     pub duplicates: Option<Duplicates>,
+    /// Let a second route race an answer that is late, where there is room to spare
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "When and for how much")]
+    pub hedge: Option<Hedge>,
     /// Use models whose price is unknown; they count as nothing in every cap
     #[arg(long, help_heading = "When and for how much")]
     pub allow_unpriced: bool,

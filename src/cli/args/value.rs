@@ -16,7 +16,7 @@ use clap::{Arg, Command, ValueEnum};
 use crate::attempt::ErrorCode;
 use crate::check::Check;
 use crate::clock::Timestamp;
-use crate::job::{Duplicates, Ladder, When};
+use crate::job::{Duplicates, Hedge, Ladder, When};
 
 /// A flag's value that cannot be used, and what would do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -244,6 +244,21 @@ fn words(text: &str) -> Result<Vec<String>, ValueError> {
         Some(open) => wrong(format!("the command has a {open} without its end")),
         None if words.is_empty() => wrong("the command is empty"),
         None => Ok(words),
+    }
+}
+
+impl ValueEnum for Hedge {
+    fn value_variants<'a>() -> &'a [Hedge] {
+        &[Hedge::Auto, Hedge::Off]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Hedge::Auto => {
+                PossibleValue::new("auto").help("With a deadline or --when asap, one attempt in 20")
+            }
+            Hedge::Off => PossibleValue::new("off").help("Never"),
+        })
     }
 }
 

@@ -8,7 +8,7 @@
 //! `--rehearse` plays the night on the engine that would do the work. `--replay JOB` plays a finished job
 //! again under other terms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -190,8 +190,10 @@ impl Planning<'_> {
         let lot = |of| known.lot(of, classes, &self.ask.options, given);
         let mut lots: Vec<Lot> = ladders.iter().map(lot).collect();
         without_copies(&mut lots, summary.copies.len() as u64);
+        let whole = lots;
+        let lots = forecast::worth_it(&whole, self.ask.options.give_up_above, now);
         let forecast = forecast::forecast(&lots, now);
-        let levers = forecast::levers::levers(&lots, &forecast, now);
+        let levers = forecast::levers::levers(&whole, &lots, &forecast, now);
         let first = || lots.iter().filter_map(|lot| Some((lot, lot.steps.first()?.first()?)));
         let all = |lot: &Lot| (lot.items + lot.copies) as f64;
         let mut plan = Plan {
@@ -238,6 +240,7 @@ impl Planning<'_> {
             sample: None,
             rehearsal: None,
         };
+        plan.notes.extend(not_asked(&whole, &lots));
         for (number, ((ladder, sums), lot)) in ladders.iter().zip(&lots).enumerate() {
             let first = ladder.0.first().and_then(|step| step.first()).map_or("", String::as_str);
             plan.input_tokens_sampled = known.counted.of(first).n_items;
@@ -291,6 +294,15 @@ impl Planning<'_> {
         }
         shown
     }
+}
+
+/// Which models are not asked, because a success there would cost more than it is worth.
+fn not_asked(whole: &[Lot], lots: &[Lot]) -> Option<String> {
+    let cut = whole.iter().zip(lots).flat_map(|(whole, lot)| whole.steps[lot.steps.len()..].iter().flatten());
+    let names: BTreeSet<&str> = cut.map(|rung| &*rung.route.name).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let list = names.join(", ");
+    (!names.is_empty()).then(|| format!("not asked, as a success would cost more than give_up_above: {list}"))
 }
 
 /// Items that only repeat others are sent once; which lot they are of is not known, so each gives its share.

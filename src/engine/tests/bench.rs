@@ -190,6 +190,7 @@ impl Bench {
                 assert!(written, "{} was sent before it was written down", call.attempt);
                 self.out.push_back(call);
             }
+            Effect::Cancel(attempt) => self.out.retain(|call| call.attempt != attempt),
             Effect::Read(job, items) => {
                 let items = items.iter().map(|&item| self.prompts[&job][item as usize].clone()).collect();
                 self.event(Event::Prompts(job, items));

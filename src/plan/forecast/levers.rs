@@ -33,16 +33,19 @@ pub struct Levers {
     pub levers: Vec<Lever>,
 }
 
-/// What makes up the difference between the dearest plain way and this forecast.
-pub fn levers(lots: &[Lot], forecast: &Forecast, now: Timestamp) -> Levers {
+/// What makes up the difference between the dearest plain way and this forecast of `lots`; `whole` are the
+/// same with every step of their ladders, those included that are not worth their price.
+pub fn levers(whole: &[Lot], lots: &[Lot], forecast: &Forecast, now: Timestamp) -> Levers {
     let all = |lot: &Lot| (lot.items + lot.copies) as f64;
-    let strongest: f64 = lots.iter().map(|lot| all(lot) * strongest(lot, now)).sum();
-    let ladder: f64 = lots.iter().map(|lot| all(lot) * by_ladder(lot, now)).sum();
+    let strongest: f64 = whole.iter().map(|lot| all(lot) * strongest(lot, now)).sum();
+    let ladder: f64 = whole.iter().map(|lot| all(lot) * by_ladder(lot, now)).sum();
+    let worth_it: f64 = lots.iter().map(|lot| all(lot) * by_ladder(lot, now)).sum();
     let once: f64 = lots.iter().map(|lot| lot.items as f64 * by_ladder(lot, now)).sum();
     let expected = forecast.cost.expected;
     let chain = [
         ("cheap model first", strongest, ladder),
-        ("repeated requests answered once", ladder, once),
+        ("give_up_above", ladder, worth_it),
+        ("repeated requests answered once", worth_it, once),
         ("cheaper hours and routes", once, expected),
     ];
     let levers = chain.into_iter().filter(|&(_, from, to)| from > 0.0 && to < from * 0.9995);

@@ -25,7 +25,7 @@ pub use measured::{Measured, Observed};
 
 use crate::catalog::Route;
 use crate::clock::Timestamp;
-use crate::job::When;
+use crate::job::{When, Worth};
 use crate::plan::schedule::{self, Impossible, Outlook, Placed, Rules};
 
 /// Items that are alike.
@@ -125,6 +125,18 @@ pub struct Row {
     pub starts: Timestamp,
     /// When the last answer is in.
     pub ends: Timestamp,
+}
+
+/// The same lots without the steps at the end of their ladders at which one success is expected to cost more
+/// than it is worth: there the items are given up.
+pub fn worth_it(lots: &[Lot], worth: Option<Worth>, now: Timestamp) -> Vec<Lot> {
+    let Some(Worth::UpTo(worth)) = worth else { return lots.to_vec() };
+    let pays = |rung: &Rung| attempt_cost(rung, now) <= worth.as_f64() * rung.belief.pass.mean;
+    let cut = |lot: &Lot| {
+        let last = lot.steps.iter().rposition(|step| step.iter().any(pays));
+        Lot { steps: lot.steps[..last.map_or(0, |last| last + 1)].to_vec(), ..lot.clone() }
+    };
+    lots.iter().map(cut).collect()
 }
 
 /// What is to be expected of these lots from `now` on.

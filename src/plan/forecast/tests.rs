@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use super::replay::{Moment, Terms, Tried, replay};
 use super::*;
 use crate::catalog::Limits;
-use crate::money::Usage;
+use crate::job::Worth;
+use crate::money::{Usage, Usd};
 use crate::plan::testing::{at, route, with_windows};
 use crate::plan::tokens::Basis;
 
@@ -38,7 +39,7 @@ fn cheaper_hours_are_waited_for_and_said_to_save() {
     let night = forecast(&lots, at("08:00"));
     assert_eq!(night.rows[0].starts, at("12:00"));
     assert!((night.cost.expected - 1.5).abs() < 1e-6 && (night.at_once.cost - 3.0).abs() < 1e-6);
-    let levers = levers::levers(&lots, &night, at("08:00"));
+    let levers = levers::levers(&lots, &lots, &night, at("08:00"));
     assert_eq!(levers.levers.len(), 1);
     assert!((levers.levers[0].factor - 0.5).abs() < 1e-6, "{levers:?}");
 }
@@ -49,11 +50,36 @@ fn levers_multiply_to_the_whole_saving() {
         vec![vec![rung(route("a/small", 1_000_000), 0.9)], vec![rung(route("b/large", 10_000_000), 0.9)]];
     let lots = [Lot { copies: 250, ..lot(750, steps) }];
     let night = forecast(&lots, at("08:00"));
-    let Levers { strongest_alone_usd, levers, .. } = levers::levers(&lots, &night, at("08:00"));
+    let Levers { strongest_alone_usd, levers, .. } = levers::levers(&lots, &lots, &night, at("08:00"));
     let left: f64 = levers.iter().map(|lever| lever.factor).product();
     assert!((strongest_alone_usd - 15.0).abs() < 1e-6);
     assert!((strongest_alone_usd * left - night.cost.expected).abs() < 0.01, "{levers:?}");
     assert_eq!(levers.len(), 2);
+}
+
+#[test]
+fn steps_at_the_end_that_cost_more_than_a_success_is_worth_are_not_asked() {
+    let cents = |cents: i128| Some(Worth::UpTo(Usd::from_pico(cents * 10_000_000_000)));
+    let steps = || {
+        let large = rung(route("b/large", 10_000_000), 0.5);
+        vec![vec![rung(route("a/small", 1_000_000), 0.9)], vec![large]]
+    };
+    // A success costs a sixth of a cent at the first, and three cents at the second.
+    for (worth, expected) in
+        [(None, 2), (Some(Worth::Unlimited), 2), (cents(4), 2), (cents(2), 1), (cents(0), 0)]
+    {
+        let whole = [lot(1_000, steps())];
+        let lots = worth_it(&whole, worth, at("08:00"));
+        assert_eq!(lots[0].steps.len(), expected, "{worth:?}");
+        let night = forecast(&lots, at("08:00"));
+        let levers = levers::levers(&whole, &lots, &night, at("08:00")).levers;
+        let saved = levers.iter().find(|lever| lever.name == "give_up_above").map(|lever| lever.factor);
+        match expected {
+            2 => assert_eq!(saved, None),
+            1 => assert!((saved.unwrap() - 0.5).abs() < 1e-6 && (night.cost.expected - 1.5).abs() < 1e-6),
+            _ => assert_eq!((night.cost.expected, night.succeeded), (0.0, 0.0)),
+        }
+    }
 }
 
 #[test]

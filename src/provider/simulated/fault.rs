@@ -47,10 +47,12 @@ pub enum Fault {
     Refusal,
     /// A filter takes the answer away.
     ContentFilter,
+    /// A good answer that takes a hundred times as long as others.
+    Slow,
 }
 
 /// Every fault with its name and what users read about it.
-const TABLE: [(Fault, &str, &str); 17] = [
+const TABLE: [(Fault, &str, &str); 18] = [
     (Fault::RateLimited, "429", "rate limit although none is reached"),
     (Fault::ServerError, "500", "server error, not billed"),
     (Fault::ServerErrorBilled, "500-billed", "server error after billing"),
@@ -68,6 +70,7 @@ const TABLE: [(Fault, &str, &str); 17] = [
     (Fault::Length, "length", "cut off at the output limit"),
     (Fault::Refusal, "refusal", "the model declines"),
     (Fault::ContentFilter, "content-filter", "a filter takes the answer away"),
+    (Fault::Slow, "slow", "a good answer, a hundred times as late"),
 ];
 
 impl Fault {

@@ -176,6 +176,9 @@ pub const HTML: &str = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</tit
 /// A refusal takes this part of the time that an answer takes.
 const REFUSAL_SPEEDUP: f64 = 10.0;
 
+/// How much later than others a slow answer comes.
+const SLOWNESS: u32 = 100;
+
 impl Simulated {
     /// A provider that nothing was asked of yet.
     pub fn new(config: Config) -> Simulated {
@@ -218,7 +221,7 @@ impl Simulated {
         let admitted = line.admission == Admission::Admitted;
         let reply = Reply {
             ticket: Ticket { number, place: model.filter(|_| admitted).map(|model| (account, model)) },
-            latency: self.latency(model, &act, &mut chance),
+            latency: self.latency(model, &act, line.fault, &mut chance),
             act,
             hints: self.hints(now, account, model),
             billed: line.usage.map(|usage| (usage, line.billed)),
@@ -368,7 +371,7 @@ impl Simulated {
         Ok(())
     }
 
-    fn latency(&self, model: Option<u16>, act: &Act, chance: &mut Chance) -> Duration {
+    fn latency(&self, model: Option<u16>, act: &Act, fault: Option<Fault>, chance: &mut Chance) -> Duration {
         let Some(model) = model.map(|model| &self.config.models[usize::from(model)]) else {
             return Duration::ZERO;
         };
@@ -377,7 +380,8 @@ impl Simulated {
         }
         let drawn = chance.around(model.latency.as_micros() as f64, model.latency_spread);
         let divisor = if matches!(act, Act::Refuse(_)) { REFUSAL_SPEEDUP } else { 1.0 };
-        Duration::from_micros((drawn / divisor) as u64)
+        let slowness = if fault == Some(Fault::Slow) { SLOWNESS } else { 1 };
+        Duration::from_micros((drawn / divisor) as u64) * slowness
     }
 
     fn hints(&self, now: Timestamp, account: u32, model: Option<u16>) -> RateHints {

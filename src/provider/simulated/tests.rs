@@ -159,6 +159,7 @@ fn each_fault_does_what_it_says() {
         (Fault::Length, Some(200), true),
         (Fault::Refusal, Some(200), true),
         (Fault::ContentFilter, Some(200), true),
+        (Fault::Slow, Some(200), true),
     ];
     assert_eq!(cases.map(|case| case.0), Fault::ALL);
     for (fault, status, billed) in cases {

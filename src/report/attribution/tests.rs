@@ -198,6 +198,30 @@ fn the_levers_lead_from_the_strongest_model_to_what_was_paid() {
 }
 
 #[test]
+fn an_answer_that_was_not_bought_and_one_that_cost_nothing_are_levers_of_their_own() {
+    let mut night = night(5);
+    let plain = closed(&night, "model").savings;
+    let of = |savings: &Savings, name: &str| {
+        let steps = savings.levers.steps();
+        steps.iter().find(|(of, _)| *of == name).expect("a lever").1
+    };
+    let extra_json = Some(r#"{"copy_of":"item-0"}"#.to_owned());
+    let copy = ResultRow { extra_json, list_cost_nano_usd: 700, ..night.items[0].clone() };
+    night.items.push(ResultRow { attempts: 0, ..copy.clone() });
+    // What was sent itself before is in the sums already.
+    night.items.push(ResultRow { attempts: 1, ..copy });
+    let call = &mut night.attempts[0];
+    (call.cost_basis, call.cost_nano_usd) = ("free".to_owned(), 0);
+    let given = call.list_cost_nano_usd;
+    let savings = closed(&night, "model").savings;
+    assert_eq!(of(&savings, "repeated requests answered once"), 700);
+    assert_eq!(of(&savings, "free quotas"), given);
+    assert_eq!(savings.list_nano_usd, plain.list_nano_usd + 700);
+    let levers: i64 = savings.levers.steps().iter().map(|(_, saved)| saved).sum();
+    assert_eq!(savings.strongest_nano_usd - levers, savings.paid_nano_usd);
+}
+
+#[test]
 fn a_job_of_which_nothing_was_sent_has_no_forecast_and_no_cost_per_success() {
     let mut night = night(1);
     night.attempts.clear();

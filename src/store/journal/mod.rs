@@ -312,7 +312,7 @@ pub(super) fn end_of(record: &Record) -> Option<&crate::record::Settled> {
         Record::Settled(settled) => Some(settled),
         Record::Ended(ended) => match &ended.next {
             Next::Settled(settled) => Some(settled),
-            Next::Pending(_) | Next::Held(_) => None,
+            Next::Pending(_) | Next::Held(_) | Next::Running => None,
         },
         _ => None,
     }

@@ -444,6 +444,7 @@ fn ended(
         drawn: Amount::NOTHING,
         has_check: true,
         spends_model: false,
+        hedge: false,
     }
 }
 

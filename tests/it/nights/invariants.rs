@@ -46,7 +46,10 @@ impl Witness {
         for (job, state) in world.night.engine.ledger().jobs() {
             let counts = state.counts();
             assert_eq!(counts.total(), job.n_items, "I1: every item is in one place: {counts:?}");
-            assert_eq!(counts.running as usize, state.open.len(), "I1: what runs has an attempt in flight");
+            let in_flight: BTreeSet<ItemIndex> = state.open.values().map(|open| open.item).collect();
+            assert_eq!(counts.running as usize, in_flight.len(), "I1: what runs has an attempt in flight");
+            let racing = state.open.len() - in_flight.len();
+            assert!(racing <= state.races.len(), "I1: {racing} attempts too many: {:?}", state.races);
             if let Some(cap) = state.cap(job) {
                 assert!(state.committed() <= cap, "I9: {} committed of {cap}", state.committed());
             }

@@ -49,6 +49,8 @@ pub(super) struct Order {
     pub(super) items: u32,
     pub(super) options: JobOptions,
     pub(super) priority: i8,
+    /// When it must be done, after the night has begun.
+    pub(super) deadline: Option<Duration>,
     /// Every third item has these instead of its job's.
     pub(super) second_class: Option<Class>,
     /// Every fifth item brings options of its own.
@@ -131,6 +133,7 @@ impl Scenario {
             items: 30,
             options,
             priority: 0,
+            deadline: None,
             second_class: None,
             own_options: None,
             own_tags: false,
@@ -196,6 +199,7 @@ impl Order {
                 ..JobOptions::default()
             },
             priority: chance.below(3) as i8 - 1,
+            deadline: chance.hit(0.3).then(|| Duration::from_secs(60 + chance.below(900))),
             second_class,
             own_options: chance.hit(0.2).then(|| OwnOptions {
                 max_cost: Usd::from_pico(i128::from(chance.below(3_000_000_000))),
@@ -232,6 +236,9 @@ fn faults(chance: &mut Chance, equals: bool, begins: Timestamp) -> Faults {
         if rate > 0.0 {
             rates.set(fault(name), rate).expect("rates that add up to less than one");
         }
+    }
+    if chance.hit(0.2) {
+        rates.set(fault("slow"), 0.15).expect("rates that add up to less than one");
     }
     let mut faults = Faults { rates, ..Faults::default() };
     if chance.hit(0.1) {

@@ -1,8 +1,9 @@
 //! What happened in a night, for comparison and for the sums at the end: nights in which nothing
 //! interesting happens would prove nothing.
 
-use overnight::attempt::ErrorCode;
+use overnight::attempt::{AttemptStatus, ErrorCode};
 use overnight::ledger::JobLedger;
+use overnight::money::Usd;
 
 use super::rows::Part;
 
@@ -27,6 +28,9 @@ pub(super) struct Seen {
     pub(super) over_midnight: u64,
     pub(super) alerts: u64,
     for_nothing: u64,
+    hedged: u64,
+    overtaken: u64,
+    given_up: u64,
     pub(super) requests: u64,
     pub(super) pico: i128,
 }
@@ -45,6 +49,10 @@ impl Seen {
             self.longer += u64::from(row.asks_for_more());
             self.failed_over += u64::from(&*row.route.provider == "other");
             self.for_nothing += u64::from(super::free::is_covered(row));
+            self.hedged += u64::from(row.hedge);
+            self.overtaken += u64::from(row.hedge && row.status == AttemptStatus::Succeeded);
+            let is_cut_off = row.status == AttemptStatus::Cancelled && row.at_risk > Usd::ZERO;
+            self.given_up += u64::from(is_cut_off);
             self.at_peak += u64::from(&*row.route.window == "peak");
         }
     }
@@ -68,7 +76,7 @@ impl Seen {
         }
     }
 
-    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 17] {
+    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 20] {
         [
             (&mut self.cuts, 2_000, "power cuts"),
             (&mut self.holds, 500, "full disks"),
@@ -87,10 +95,13 @@ impl Seen {
             (&mut self.over_midnight, 200, "nights that spent on both sides of midnight"),
             (&mut self.alerts, 500, "alerts"),
             (&mut self.for_nothing, 1_000, "attempts that cost nothing"),
+            (&mut self.hedged, 200, "races"),
+            (&mut self.overtaken, 50, "races won by the second"),
+            (&mut self.given_up, 50, "calls given up"),
         ]
     }
 
-    fn counts(&self) -> [u64; 17] {
+    fn counts(&self) -> [u64; 20] {
         [
             self.cuts,
             self.holds,
@@ -109,6 +120,9 @@ impl Seen {
             self.over_midnight,
             self.alerts,
             self.for_nothing,
+            self.hedged,
+            self.overtaken,
+            self.given_up,
         ]
     }
 }

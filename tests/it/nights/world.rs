@@ -179,7 +179,12 @@ fn route(scenario: &Scenario, name: &str, price: Price) -> Route {
 }
 
 fn submission(number: usize, order: &Order, ladder: &Ladder, begins: Timestamp) -> Submission {
-    let own = Class { ladder: ladder.clone(), priority: order.priority, ..Class::default() };
+    let own = Class {
+        ladder: ladder.clone(),
+        priority: order.priority,
+        deadline: order.deadline.map(|after| begins + after),
+        not_before: None,
+    };
     let second = order.second_class.map(|class| Class {
         ladder: ladder.clone(),
         priority: class.priority,

@@ -153,6 +153,7 @@ impl World {
             drawn: Amount::NOTHING,
             has_check: true,
             spends_model: false,
+            hedge: false,
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }
