@@ -26,6 +26,7 @@
 //! P  money      Usd in pico-dollars; price × usage = cost
 //! P  job        the nouns: Job, Item, Body, Ladder, Class
 //! P  attempt    what can come of a call, sorted by what it means
+//! P  batch      what can come of many calls handed over at once
 //! P  check      is this answer good?            (a check command runs in the shell)
 //! P  catalog    providers, models, prices, hours → routes; the table is data
 //! P  input      a line of any accepted format → Item                 (opening files: S)
@@ -58,6 +59,7 @@
 //! - *The prompt segments carry their own offsets*, so sled indexes item states only.
 
 pub mod attempt;
+pub mod batch;
 pub mod catalog;
 pub mod check;
 pub mod cli;

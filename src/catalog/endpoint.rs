@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batch::BatchApi;
 use crate::attempt::RefusalKind;
 
 /// A provider account we can call.
@@ -91,6 +92,8 @@ pub struct Quirks {
     pub cost_header: Option<String>,
     /// It wants `max_tokens` where newer OpenAI models want `max_completion_tokens`.
     pub old_max_tokens: bool,
+    /// How it takes batches; `None` where it does not.
+    pub batch: Option<BatchApi>,
 }
 
 /// A key: never printed, never stored.

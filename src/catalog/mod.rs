@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::job::{Needs, Wire};
 
 mod allowance;
+pub mod batch;
 pub mod calendar;
 pub mod compare;
 mod cron;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 
+use super::batch::BatchSettings;
 use super::calendar::Calendar;
 use super::endpoint::{Auth, Header};
 use super::model::Model;
@@ -56,6 +57,8 @@ pub struct ProviderSettings {
     pub free: Option<bool>,
     /// What the account gives for nothing.
     pub allowance: Option<Allowance>,
+    /// How it takes batches.
+    pub batch: Option<BatchSettings>,
 }
 
 /// What a config says of one model; `None` leaves what the table says.
@@ -133,6 +136,10 @@ impl ProviderSettings {
     fn apply(&self, provider: &mut Provider) {
         if let Some(family) = self.family.filter(|family| *family != provider.family) {
             (provider.family, provider.wires, provider.auth) = (family, family.wires(), family.auth());
+            provider.quirks.batch = None;
+        }
+        if let Some(said) = &self.batch {
+            provider.quirks.batch = said.over(provider.quirks.batch.as_ref(), provider.family);
         }
         replace(&mut provider.auth, self.auth.clone());
         replace(&mut provider.wires, self.wires.clone());

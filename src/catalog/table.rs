@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::batch::{BatchDialect, BatchSettings, FoundBy};
 use super::endpoint::{Auth, Quirks};
 use super::hours::Hours;
 use super::model::Model;
@@ -95,6 +96,7 @@ struct ProviderRow {
     #[serde(default)]
     statuses: BTreeMap<String, String>,
     max_concurrency: Option<u32>,
+    batch: Option<BatchRow>,
     timeout: Option<u64>,
     start: Option<String>,
     note: Option<String>,
@@ -107,9 +109,10 @@ impl ProviderRow {
         let statuses = self.statuses.into_iter().map(|(status, word)| {
             (status.parse().expect("bundled statuses are read by a test"), meaning(&word))
         });
+        let family = Family::parse(&self.family).expect("bundled families are read by a test");
         Provider {
             title: self.title,
-            family: Family::parse(&self.family).expect("bundled families are read by a test"),
+            family,
             aliases: self.aliases,
             base_url: self.base_url,
             resource_name: self.resource,
@@ -127,6 +130,7 @@ impl ProviderRow {
                 requests_per_day: self.requests_per_day,
                 cost_header: self.cost_header,
                 old_max_tokens: self.old_max_tokens,
+                batch: self.batch.and_then(|row| row.settings().over(None, family)),
             },
             limits: Limits { concurrency: self.max_concurrency, ..Limits::default() },
             timeout: self.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
@@ -135,6 +139,40 @@ impl ProviderRow {
             ..Provider::new(name)
         }
     }
+}
+
+/// How a provider takes batches, where it differs from the dialect.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchRow {
+    api: Option<String>,
+    requests: Option<u64>,
+    bytes: Option<u64>,
+    tokens: Option<u64>,
+    found_by: Option<String>,
+    window: Option<String>,
+    url_prefix: Option<String>,
+    purpose: Option<String>,
+}
+
+impl BatchRow {
+    fn settings(self) -> BatchSettings {
+        BatchSettings {
+            dialect: self.api.map(|word| named(BatchDialect::WORDS, &word)),
+            requests: self.requests,
+            bytes: self.bytes,
+            tokens: self.tokens,
+            found_by: self.found_by.map(|word| named(FoundBy::WORDS, &word)),
+            window: self.window,
+            url_prefix: self.url_prefix,
+            purpose: self.purpose,
+            ..BatchSettings::default()
+        }
+    }
+}
+
+fn named<T: Copy>(words: &[(&str, T)], word: &str) -> T {
+    words.iter().find(|(name, _)| *name == word).expect("bundled batches are read by a test").1
 }
 
 /// What every account of a provider gives for nothing; the user's own may give more.

@@ -17,6 +17,7 @@ use crate::catalog::Catalog;
 use crate::catalog::settings::Settings;
 
 mod allowance;
+mod batch;
 mod budget;
 pub mod duration;
 pub mod find;

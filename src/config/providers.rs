@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::allowance::allowance;
+use super::batch::batch;
 use super::hours;
 use super::reader::{self, Log, Parsed, Section};
 use super::secrets::{self, Reference};
@@ -66,6 +67,7 @@ fn one(
         limits: limits(section, log),
         timeout: section.get("timeout", log, reader::duration),
         allowance: allowance(section, log),
+        batch: batch(section, log),
         free: if section.is_table("free") { None } else { section.get("free", log, reader::boolean) },
     };
     if known.is_none() {

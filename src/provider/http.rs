@@ -23,19 +23,20 @@ use super::lane::on_lane;
 use super::response::{MOST_KEPT, Response};
 use super::scrub::Scrubber;
 use crate::attempt::{Ending, ErrorCode, Outcome, RateHints, Refusal, RefusalKind};
+use crate::catalog::Route;
 use crate::catalog::endpoint::{Auth, Endpoint, Header};
 use crate::catalog::provider::Family;
 use crate::clock::{self, Timestamp};
 use crate::engine::Call;
-use crate::job::Wire;
+use crate::job::{Item, Wire};
 use crate::provider::{anthropic, gemini, limits, openai, translate};
 
 /// The most of a body that is read, after decompression; a gzip bomb ends here.
-const MOST_BODY: usize = 64 * 1024 * 1024;
+pub(super) const MOST_BODY: usize = 64 * 1024 * 1024;
 
 /// The longest silence inside a body. Servers that think long either send nothing at all, which the
 /// endpoint's timeout bounds, or keep the line alive with white space.
-const IDLE: Duration = Duration::from_secs(120);
+pub(super) const IDLE: Duration = Duration::from_secs(120);
 
 /// All provider accounts that can be called.
 #[derive(Debug, Default)]
@@ -73,13 +74,13 @@ impl Providers {
 
 /// One provider account, ready to be called.
 pub struct HttpProvider {
-    endpoint: Endpoint,
-    client: Client,
-    base_url: Url,
+    pub(super) endpoint: Endpoint,
+    pub(super) client: Client,
+    pub(super) base_url: Url,
     models_url: Url,
-    headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// Finds the keys where a provider echoes them.
-    scrubber: Scrubber,
+    pub(super) scrubber: Scrubber,
 }
 
 /// Without the keys, which are also in the headers and in the pattern that looks for it.
@@ -105,7 +106,7 @@ impl HttpProvider {
 
     /// Sends a call, once, and says how it ended.
     pub async fn call(&self, call: &Call) -> Ending {
-        let (wire, body) = match self.request(call) {
+        let (wire, body) = match self.request(&call.item, &call.route) {
             Ok((wire, body)) => (wire, on_lane(body, wire, &call.route.lane)),
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
@@ -125,8 +126,7 @@ impl HttpProvider {
     }
 
     /// The format of the request, and its body.
-    fn request(&self, call: &Call) -> Result<(Wire, Bytes), String> {
-        let Call { item, route, .. } = call;
+    pub(super) fn request(&self, item: &Item, route: &Route) -> Result<(Wire, Bytes), String> {
         let none = || "its endpoint does not take this kind of request".to_owned();
         let wire = translate::target(item.wire, &route.wires).ok_or_else(none)?;
         let body = match wire {
@@ -148,7 +148,7 @@ impl HttpProvider {
     }
 
     /// What a response to a request in this format means.
-    fn read(&self, response: &Response<'_>, wire: Wire, now: Timestamp) -> Outcome {
+    pub(super) fn read(&self, response: &Response<'_>, wire: Wire, now: Timestamp) -> Outcome {
         let quirks = &self.endpoint.quirks;
         match wire {
             Wire::Chat => openai::read(response, openai::Path::Chat, quirks, now),
@@ -234,7 +234,7 @@ impl HttpProvider {
         format!("no complete response within {:?}", self.endpoint.timeout)
     }
 
-    fn describe(&self, error: &reqwest::Error) -> String {
+    pub(super) fn describe(&self, error: &reqwest::Error) -> String {
         let place = self.models_url.host_str().unwrap_or_default();
         let place = match self.models_url.port() {
             Some(port) => format!("{place}:{port}"),
@@ -256,7 +256,7 @@ fn base_url(endpoint: &Endpoint) -> Result<Url, String> {
 }
 
 /// The address of a path. A query, as Azure's `?api-version=`, stays behind it.
-fn below(base: &Url, path: &str) -> Url {
+pub(super) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     let whole = format!("{}{path}", url.path().trim_end_matches('/'));
     url.set_path(&whole);
@@ -304,7 +304,7 @@ fn not_sendable(kind: RefusalKind, message: String) -> Ending {
 
 /// Whether the error proves that no byte of the request was written: the connection was never made,
 /// or hyper gave the request back unencoded.
-fn was_not_sent(error: &reqwest::Error) -> bool {
+pub(super) fn was_not_sent(error: &reqwest::Error) -> bool {
     error.is_builder()
         || error.is_connect()
         || find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
@@ -325,7 +325,7 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-fn root_cause(error: &(dyn Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut root = error;
     while let Some(source) = root.source() {
         root = source;

@@ -10,9 +10,11 @@
 //! - [`conventions`]: how the other families count usage.
 //! - [`limits`]: rate-limit headers and `Retry-After`.
 //! - [`http`]: the shell that sends; [`client`]: the one HTTP client all providers share.
+//! - [`batch`]: many requests at once, for half the price.
 //! - [`simulated`]: a provider that is all made up, with books of its own.
 
 pub mod anthropic;
+pub mod batch;
 pub mod client;
 pub mod conventions;
 pub mod gemini;

@@ -16,14 +16,17 @@ use super::spec::{self, ModelSpec, Varying};
 use super::{Shared, base_url, serve, service};
 use crate::clock::{self, Timestamp};
 use crate::money::Usd;
-use crate::provider::simulated::{Config, Fault, FaultError, FaultRates, Faults, Limits, Model, fault_list};
+use crate::provider::simulated::{
+    BatchConfig, BatchFault, BatchFaultRates, Config, Fault, FaultError, FaultRates, Faults, Limits, Model,
+    batch_fault_list, fault_list,
+};
 
 /// A provider without a key: simulated models over HTTP, in OpenAI's wire format.
 ///
 /// Point any OpenAI client at it, or overnight itself. Everything that happens by chance follows from
-/// --seed. Requests are served at /v1/chat/completions, /v1/responses and /v1/embeddings; GET
-/// /sim/ledger tells what was billed, GET /sim/log every request, POST /sim/faults changes what goes
-/// wrong while it runs.
+/// --seed. Requests are served at /v1/chat/completions, /v1/responses and /v1/embeddings, batches at
+/// /v1/batches; GET /sim/ledger tells what was billed, GET /sim/log every request, GET /sim/batches every
+/// batch, POST /sim/faults changes what goes wrong while it runs.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = after_help())]
 pub struct SimulateArgs {
@@ -68,6 +71,18 @@ pub struct SimulateArgs {
     #[arg(long = "fault", value_name = "KIND=RATE", value_parser = spec::fault)]
     pub faults: Vec<(Fault, f64)>,
 
+    /// From making a batch to its end; POST /sim/clock puts the clock of batches forward.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = spec::duration)]
+    pub batch_duration: Duration,
+
+    /// Input tokens that may wait in all batches of one model and key.
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub batch_tokens: Option<u64>,
+
+    /// Share of batches that meet a fault; may be repeated. --help lists the kinds.
+    #[arg(long = "batch-fault", value_name = "KIND=RATE", value_parser = spec::batch_fault)]
+    pub batch_faults: Vec<(BatchFault, f64)>,
+
     /// What every other injected 429 asks the client to wait.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = spec::duration)]
     pub retry_after: Duration,
@@ -94,7 +109,7 @@ pub struct SimulateArgs {
 }
 
 fn after_help() -> String {
-    format!("Faults:\n{}", fault_list())
+    format!("Faults:\n{}\nFaults of batches:\n{}", fault_list(), batch_fault_list())
 }
 
 impl SimulateArgs {
@@ -112,6 +127,12 @@ impl SimulateArgs {
                 retired: self.retired.iter().cloned().collect(),
                 down: self.down.iter().map(|&(from, until)| (now + from, now + until)).collect(),
                 ..Faults::default()
+            },
+            batches: BatchConfig {
+                duration: self.batch_duration,
+                tokens: self.batch_tokens,
+                faults: BatchFaultRates::new(&self.batch_faults),
+                ..BatchConfig::default()
             },
             ..Config::default()
         })
@@ -176,6 +197,11 @@ async fn listen(address: SocketAddr, shared: Shared) -> anyhow::Result<()> {
 
 fn write_ledger(file: &Path, shared: &Shared) -> std::io::Result<()> {
     let mut out = service::log(shared);
+    for batch in super::batch::books(shared).split_inclusive(|byte| *byte == b'\n') {
+        out.extend_from_slice(b"{\"batch\":");
+        out.extend_from_slice(batch.trim_ascii_end());
+        out.extend_from_slice(b"}\n");
+    }
     out.extend_from_slice(b"{\"summary\":");
     out.extend_from_slice(&service::to_json(&shared.lock().summary()));
     out.extend_from_slice(b"}\n");

@@ -10,6 +10,7 @@
 //! | `POST /v1/chat/completions`, `/v1/responses`, `/v1/embeddings` | answers |
 //! | `POST /v1/messages` | answers as Anthropic gives them |
 //! | `POST /v1beta/models/MODEL:generateContent` | answers as Gemini gives them |
+//! | `/v1/batches`, `/v1/messages/batches`, … | batches of every kind; see [`batch`] |
 //! | `GET /v1/models` | the models |
 //! | `GET /sim/ledger` | totals and peaks; see [`Summary`] |
 //! | `GET /sim/log` | the request log as JSON lines; see [`LineOut`] |
@@ -37,9 +38,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::clock;
+use crate::provider::simulated::batch::Batch;
 use crate::provider::simulated::{ChangeError, Config, FaultChange, Line, Simulated, Summary};
 
 mod args;
+mod batch;
 mod service;
 mod socket;
 mod spec;
@@ -145,6 +148,16 @@ impl Handle {
     /// Every request so far, in order of arrival.
     pub fn log(&self) -> Vec<Line> {
         self.shared.lock().log().to_vec()
+    }
+
+    /// Every batch so far, as they stand now.
+    pub fn batches(&self) -> Vec<Batch> {
+        self.shared.lock().all_batches(clock::now()).to_vec()
+    }
+
+    /// Puts the clock of batches forward.
+    pub fn pass(&self, time: Duration) {
+        self.shared.lock().pass(time);
     }
 
     /// Changes what goes wrong from now on; nothing changes where it is refused.

@@ -12,6 +12,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::Shared;
+use super::batch;
 use super::socket::{Sent, Switch};
 use super::wire::{self, Shape, Stamp};
 use crate::clock;
@@ -19,7 +20,7 @@ use crate::job::Wire;
 use crate::provider::simulated::{self as model, Act, ClientId, FaultChange, GARBAGE, HTML, Refusal, Ticket};
 
 /// A larger body is refused; the largest that real providers take are smaller.
-const MAX_BODY: usize = 64 << 20;
+const MAX_BODY: usize = 256 << 20;
 
 /// The connection is to be reset.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +35,13 @@ pub(super) async fn respond(
 ) -> Result<Response<Sent>, ResetNow> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        let message = "the body is larger than 64 MiB, or broke off".to_owned();
+        let message = "the body is larger than 256 MiB, or broke off".to_owned();
         return Ok(refuse(&Refusal::invalid(message)));
     };
     let body = body.to_bytes();
+    if let Some(response) = batch::respond(&shared, &switch, &parts, &body) {
+        return response;
+    }
     let path = parts.uri.path();
     if let Some(model) = generated_by(path).filter(|_| parts.method == Method::POST) {
         return serve(&shared, &switch, Wire::GenerateContent, Some(model), &parts, &body).await;
@@ -141,7 +145,7 @@ impl Drop for Serving<'_> {
 }
 
 /// The key, however it is presented.
-fn key(headers: &HeaderMap) -> &str {
+pub(super) fn key(headers: &HeaderMap) -> &str {
     let plain = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.map(|value| value.strip_prefix("Bearer ").unwrap_or(value).trim());
@@ -178,7 +182,7 @@ fn refuse(refusal: &Refusal) -> Response<Sent> {
     refuse_in(Wire::Chat, refusal)
 }
 
-fn refuse_in(wire: Wire, refusal: &Refusal) -> Response<Sent> {
+pub(super) fn refuse_in(wire: Wire, refusal: &Refusal) -> Response<Sent> {
     let mut response = json(wire::error(wire, refusal));
     *response.status_mut() = StatusCode::from_u16(refusal.status).expect("our own statuses are valid");
     if let Some(wait) = refusal.retry_after {
@@ -187,11 +191,11 @@ fn refuse_in(wire: Wire, refusal: &Refusal) -> Response<Sent> {
     response
 }
 
-fn json(bytes: impl Into<Bytes>) -> Response<Sent> {
+pub(super) fn json(bytes: impl Into<Bytes>) -> Response<Sent> {
     with_body("application/json", Sent::whole(bytes))
 }
 
-fn with_body(content_type: &'static str, body: Sent) -> Response<Sent> {
+pub(super) fn with_body(content_type: &'static str, body: Sent) -> Response<Sent> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

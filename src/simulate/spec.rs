@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::money::{Price, decimal_to_pico};
-use crate::provider::simulated::{Fault, Model};
+use crate::provider::simulated::{BatchFault, Fault, Model};
 
 /// A model as it is written on the command line, and what it leaves open.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +84,13 @@ fn set(spec: &mut ModelSpec, key: &str, value: &str) -> Result<(), String> {
 pub(super) fn fault(text: &str) -> Result<(Fault, f64), String> {
     let (kind, rate) = text.split_once('=').ok_or("write a fault as KIND=RATE, such as 429=0.02")?;
     let kind: Fault = kind.parse().map_err(|error| format!("{error}"))?;
+    Ok((kind, share(rate)?))
+}
+
+/// Reads `KIND=RATE` of a fault of batches.
+pub(super) fn batch_fault(text: &str) -> Result<(BatchFault, f64), String> {
+    let (kind, rate) = text.split_once('=').ok_or("write a fault as KIND=RATE, such as expires=0.1")?;
+    let kind: BatchFault = kind.parse().map_err(|error| format!("{error}"))?;
     Ok((kind, share(rate)?))
 }
 

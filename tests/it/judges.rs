@@ -57,9 +57,9 @@ pub(crate) struct Seen {
     pub(crate) attempts_cost_nano: i64,
 }
 
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     std::env::var_os("OVERNIGHT_TEST_PYTHON").map(PathBuf::from).expect(
-        "this test needs duckdb, polars and pyarrow for Python: run tests/run, which installs them and \
+        "this test needs packages for Python that are not part of it: run tests/run, which installs them and \
          sets OVERNIGHT_TEST_PYTHON",
     )
 }

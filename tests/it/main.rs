@@ -6,6 +6,8 @@
 mod attribution;
 /// Bad input: files, lines, answers, disks and configs, each said and survived.
 mod bad_input;
+/// Batches of every kind, by one set of tests.
+mod batches;
 /// Our files and a provider's log, held against each other.
 mod books;
 /// Budgets of the whole program, by the provider's own ledger.

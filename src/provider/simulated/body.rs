@@ -138,7 +138,14 @@ const MAX_CHOICES: u16 = 128;
 
 /// Reads a body; the error is the message a client gets.
 pub fn read(wire: Wire, json: &[u8]) -> Result<Asked<'_>, String> {
-    let fields: Fields = serde_json::from_slice(json).map_err(|e| format!("cannot read the body: {e}"))?;
+    read_for(wire, json, None)
+}
+
+/// Reads a body that may leave its model to what it comes in.
+pub fn read_for<'a>(wire: Wire, json: &'a [u8], model: Option<&'a str>) -> Result<Asked<'a>, String> {
+    let mut fields: Fields =
+        serde_json::from_slice(json).map_err(|e| format!("cannot read the body: {e}"))?;
+    fields.model = model.map(Cow::Borrowed).or(fields.model);
     if fields.stream == Some(true) {
         return Err("the simulator does not stream; leave out `stream`".to_owned());
     }

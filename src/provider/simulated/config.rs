@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::batch::BatchConfig;
 use super::fault::{Fault, FaultError, FaultRates};
 use super::limits::Limits;
 use crate::clock::Timestamp;
@@ -25,6 +26,8 @@ pub struct Config {
     pub account_limits: Limits,
     /// What goes wrong.
     pub faults: Faults,
+    /// How it takes batches.
+    pub batches: BatchConfig,
     /// How much of a prompt's difficulty is the prompt's own, from 0 (each model fails on prompts of
     /// its own) to 1 (the stronger model answers whatever the weaker does).
     pub shared_difficulty: f64,
@@ -44,6 +47,7 @@ impl Default for Config {
             keys: BTreeSet::new(),
             account_limits: Limits::default(),
             faults: Faults::default(),
+            batches: BatchConfig::default(),
             shared_difficulty: 0.6,
             plain_answers: false,
             keep_log: true,
@@ -61,6 +65,8 @@ pub struct Model {
     pub price: Price,
     /// What it costs from later moments on, in order of time.
     pub price_changes: Vec<(Timestamp, Price)>,
+    /// What it costs in batches; half of the other price where that is not said.
+    pub batch_price: Option<Price>,
     /// The share of prompts it answers well.
     pub pass_rate: f64,
     /// Half of all answers take less than this.
@@ -92,6 +98,7 @@ impl Model {
             name: name.into(),
             price,
             price_changes: Vec::new(),
+            batch_price: None,
             pass_rate: 1.0,
             latency: Duration::ZERO,
             latency_spread: 1.0,
@@ -125,6 +132,25 @@ impl Model {
     pub fn price_at(&self, now: Timestamp) -> &Price {
         let begun = self.price_changes.iter().rev().find(|(from, _)| *from <= now);
         begun.map_or(&self.price, |(_, price)| price)
+    }
+
+    /// The price of a batch that is made at a moment.
+    pub fn batch_price_at(&self, now: Timestamp) -> Price {
+        self.batch_price.unwrap_or_else(|| half(self.price_at(now)))
+    }
+}
+
+/// Half of a price, rounded up where it is odd.
+fn half(price: &Price) -> Price {
+    let half = |price: u64| price.div_ceil(2);
+    Price {
+        input: half(price.input),
+        cache_read: price.cache_read.map(half),
+        cache_write: price.cache_write.map(half),
+        cache_write_1h: price.cache_write_1h.map(half),
+        output: half(price.output),
+        reasoning: price.reasoning.map(half),
+        request: Usd::from_pico((price.request.pico() + 1) / 2),
     }
 }
 

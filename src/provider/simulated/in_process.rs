@@ -61,7 +61,7 @@ impl Simulated {
 }
 
 /// The body around the model's name, and a token count that is near the item's estimate but not it.
-fn prompt(item: &Item) -> Prompt {
+pub(super) fn prompt(item: &Item) -> Prompt {
     let json = &item.body.json;
     let (start, end) = item.body.model_at.map_or((0, 0), |(start, end)| (start as usize, end as usize));
     let hash = hash(&json[..start]).rotate_left(7) ^ hash(&json[end..]);
@@ -70,7 +70,7 @@ fn prompt(item: &Item) -> Prompt {
     Prompt { hash, input_tokens }
 }
 
-fn outcome(act: Act, number: u64, model: &str) -> Outcome {
+pub(super) fn outcome(act: Act, number: u64, model: &str) -> Outcome {
     match act {
         Act::Answer(answer) => Outcome::Answer(read(answer, number, model)),
         Act::CutBody(_) => lost("the connection closed before the body was complete", Some(200)),

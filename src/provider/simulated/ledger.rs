@@ -70,6 +70,8 @@ pub struct Line {
     pub usage: Option<Usage>,
     /// What was billed.
     pub billed: Usd,
+    /// The batch it came in.
+    pub batch: Option<u64>,
 }
 
 /// What the limits said of a request.
@@ -111,6 +113,9 @@ pub struct LineOut<'a> {
     pub usage: Option<Usage>,
     /// Pico-dollars billed, as text because JSON numbers are doubles to many readers.
     pub billed_pico_usd: String,
+    /// The number of the batch it came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u64>,
 }
 
 /// What one model, or all together, did so far.
@@ -271,6 +276,7 @@ impl Line {
             quota_tokens: 0,
             usage: None,
             billed: Usd::ZERO,
+            batch: None,
         }
     }
 
@@ -289,6 +295,7 @@ impl Line {
             quota_tokens: self.quota_tokens,
             usage: self.usage,
             billed_pico_usd: self.billed.pico().to_string(),
+            batch: self.batch,
         }
     }
 }
@@ -310,6 +317,7 @@ mod tests {
             quota_tokens: tokens,
             usage: admitted.then(|| Usage { input: tokens, ..Usage::default() }),
             billed: Usd::from_pico(if admitted { 7 } else { 0 }),
+            batch: None,
         }
     }
 

@@ -28,6 +28,7 @@ use crate::money::{Usage, Usd};
 
 pub mod answer;
 mod answering;
+pub mod batch;
 pub mod body;
 mod chance;
 pub mod config;
@@ -40,6 +41,7 @@ mod schema;
 mod summary;
 
 pub use answer::{Content, Wanted};
+pub use batch::{BatchConfig, BatchFault, BatchFaultRates, batch_fault_list};
 pub use body::{Asked, Prompt};
 pub use config::{ChangeError, Config, FaultChange, Faults, Model, fault_list};
 pub use fault::{Fault, FaultError, FaultRates};
@@ -146,6 +148,8 @@ pub struct Simulated {
     n_requests: u64,
     /// Requests in flight in virtual time, the first to end on top.
     in_flight: BinaryHeap<Reverse<(Timestamp, Ticket)>>,
+    /// Files and batches.
+    shop: batch::Shop,
 }
 
 #[derive(Debug)]
@@ -184,6 +188,7 @@ impl Simulated {
             ledger: Ledger::new(config.models.len(), config.keep_log),
             n_requests: 0,
             in_flight: BinaryHeap::new(),
+            shop: batch::Shop::default(),
             config,
         };
         for model in &simulated.config.models {

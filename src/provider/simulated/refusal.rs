@@ -60,6 +60,18 @@ impl Refusal {
         new(RefusalKind::Invalid, 404, "invalid_request_error", Some("unknown_url"), message)
     }
 
+    /// A batch with more requests than one may have.
+    pub(super) fn batch_too_large(most: u64) -> Refusal {
+        let message = format!("The batch has too many requests: at most {most} are taken.");
+        new(RefusalKind::TooLong, 413, "invalid_request_error", Some("too_many_requests_in_batch"), message)
+    }
+
+    /// More tokens would wait in batches than may.
+    pub(super) fn batch_queue_full(most: u64) -> Refusal {
+        let message = format!("Too many enqueued tokens: at most {most} may wait in batches.");
+        new(RefusalKind::Rate, 429, "rate_limit_error", Some("token_limit_exceeded"), message)
+    }
+
     pub(super) fn rate_limited(retry_after: Option<Duration>) -> Refusal {
         let message = "Rate limit reached. Please try again later.".to_owned();
         Refusal {

@@ -1,0 +1,463 @@
+//! [`Batches`]: one account's batches, over HTTP.
+//!
+//! The rule it protects: what is known of a batch that was asked for is never said to be more than it
+//! is. Only creating is not harmless when it is repeated, so only its errors tell "there is none" from
+//! "there may be one".
+//!
+//! Shell.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use reqwest::{Body, Method, Request, Url};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::collect::Collecting;
+use super::dialect::{self, Address, Dialect, Post, Seen};
+use super::draft::Draft;
+use super::split::Splitter;
+use super::upload::Upload;
+use super::why;
+use crate::attempt::{Outcome, Refusal, RefusalKind};
+use crate::batch::{
+    AskError, BatchRef, CreateError, Cursor, Found, Line, LineId, Mark, ResultsAt, Search, Status, Why, pause,
+};
+use crate::catalog::Route;
+use crate::catalog::batch::{BatchApi, BatchDialect, FoundBy};
+use crate::clock::{self, Timestamp};
+use crate::input::edit::{self, Edit};
+use crate::input::scan::check_object;
+use crate::job::{Item, Wire};
+use crate::provider::anthropic;
+use crate::provider::http::{HttpProvider, IDLE, below, root_cause, was_not_sent};
+use crate::provider::response::{MOST_KEPT, Response};
+
+/// The most that is read of an answer about batches, results apart.
+const MOST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// A batch may have been made a little before we think, by the provider's clock.
+const CLOCK_SKEW: Duration = Duration::from_secs(600);
+
+/// Pages of a list that are looked through; a hundred batches each.
+const MOST_PAGES: usize = 100;
+
+/// An upload gets so much more time than another request.
+const SLOWEST_BYTES_PER_SECOND: u64 = 100_000;
+
+/// The batches of one account.
+#[derive(Clone, Copy, Debug)]
+pub struct Batches<'a> {
+    provider: &'a HttpProvider,
+    api: &'a BatchApi,
+}
+
+impl HttpProvider {
+    /// Its batches; `None` where it takes none that we know of.
+    pub fn batches(&self) -> Option<Batches<'_>> {
+        let api = self.endpoint.quirks.batch.as_ref()?;
+        Some(Batches { provider: self, api })
+    }
+}
+
+impl<'a> Batches<'a> {
+    /// What the provider takes.
+    pub fn api(&self) -> &'a BatchApi {
+        self.api
+    }
+
+    /// The request of an item on a route as it goes into a batch, and its format; an error says why it
+    /// cannot.
+    pub fn request(&self, item: &Item, route: &Route) -> Result<(Wire, Bytes), String> {
+        let (wire, body) = self.provider.request(item, route)?;
+        let taken = match self.api.dialect {
+            BatchDialect::Anthropic => wire == Wire::Messages,
+            BatchDialect::Gemini => wire == Wire::GenerateContent,
+            BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter => {
+                matches!(wire, Wire::Chat | Wire::Responses | Wire::Embeddings)
+            }
+        };
+        if !taken {
+            return Err("its batches do not take this kind of request".to_owned());
+        }
+        // The job names the model there, and a second name beside it is refused.
+        if self.api.dialect == BatchDialect::Mistral {
+            let object =
+                check_object(&body).map_err(|fault| format!("the body cannot be read: {}", fault.what))?;
+            return Ok((wire, edit::apply(object, &[Edit::Remove("model")]).into()));
+        }
+        Ok((wire, body))
+    }
+
+    /// Makes a batch of a draft. Its intent must be durable; what comes of it is in [`CreateError`].
+    pub async fn create(&self, draft: &mut Draft) -> Result<BatchRef, CreateError> {
+        let order = draft.order().clone();
+        let file = match self.dialect().upload(&order, self.api, draft.bytes()) {
+            Some(post) => Some(self.upload(draft, &post).await?),
+            None => None,
+        };
+        let post = self.dialect().create(&order, self.api, file.as_deref());
+        let answer = match self.post(draft, &post).await {
+            Ok(answer) => answer,
+            Err(Failed::NotSent(message)) => return Err(not_created(Why::NotSent, message)),
+            Err(Failed::Broken(message)) => return Err(CreateError::Unknown(message)),
+        };
+        if !answer.is_success() {
+            return Err(self.refused_creation(answer, order.wire));
+        }
+        match answer.json().and_then(|batch| self.dialect().read(&batch)) {
+            Some(seen) => Ok(BatchRef { id: seen.id, mark: order.mark, wire: order.wire }),
+            None => Err(CreateError::Unknown(format!("no batch is described by {}", answer.start()))),
+        }
+    }
+
+    /// Looks for a batch whose creation was never answered; see the rules of this module.
+    pub async fn find(&self, search: &Search) -> Result<Found, AskError> {
+        let (mut exact, mut perhaps, mut page) = (Vec::new(), Vec::new(), None);
+        let oldest = search.since - CLOCK_SKEW;
+        for _ in 0..MOST_PAGES {
+            let answer = self.get(&self.dialect().list(page.as_deref()), search.order.wire).await?;
+            let (seen, next) = self.dialect().listed(&answer, page.as_deref());
+            let all_older = !seen.is_empty() && seen.iter().all(|batch| is_older(batch, oldest));
+            for batch in seen {
+                if is_older(&batch, oldest) || search.known.contains(&batch.id) {
+                    continue;
+                }
+                let found =
+                    BatchRef { id: batch.id.clone(), mark: search.order.mark, wire: search.order.wire };
+                match self.is_it(&batch, search).await? {
+                    Some(true) => exact.push(found),
+                    None => perhaps.push(found),
+                    Some(false) => {}
+                }
+            }
+            page = next;
+            if page.is_none() || all_older {
+                break;
+            }
+        }
+        Ok(match (exact.len(), perhaps.is_empty()) {
+            (1, _) => Found::This(exact.remove(0)),
+            (2.., _) => Found::Several(exact),
+            (0, false) => Found::Perhaps(perhaps),
+            (0, true) => Found::Nothing,
+        })
+    }
+
+    /// How a batch stands.
+    pub async fn poll(&self, batch: &BatchRef) -> Result<Status, AskError> {
+        let answer = self.get(&self.dialect().one(&batch.id), batch.wire).await?;
+        self.status(batch, &answer)
+    }
+
+    /// Gives a batch up. It goes on for a while, and what it has done by then is billed.
+    pub async fn cancel(&self, batch: &BatchRef) -> Result<(), AskError> {
+        let post = Post::plain(self.dialect().cancel(&batch.id), &Value::Object(Default::default()));
+        let answer = self.post_plain(&post).await.map_err(Failed::into_ask)?;
+        if answer.is_success() { Ok(()) } else { Err(self.refused(answer, batch.wire)) }
+    }
+
+    /// The results of a batch that has ended, from the cursor on.
+    pub fn collect(&self, status: &Status, from: Cursor) -> Collecting<'a> {
+        Collecting::new(*self, status.batch.clone(), status.results.clone(), from)
+    }
+
+    pub(super) fn dialect(&self) -> &'static dyn Dialect {
+        dialect::of(self.api.dialect)
+    }
+
+    fn status(&self, batch: &BatchRef, answer: &Value) -> Result<Status, AskError> {
+        let seen = self.dialect().read(answer).ok_or_else(|| {
+            AskError::Broken(format!("no batch is described by {}", start(answer.to_string().as_bytes())))
+        })?;
+        let age = seen.made_at.map(|made_at| clock::now().since(made_at)).unwrap_or_default();
+        Ok(Status {
+            batch: batch.clone(),
+            look_again: if seen.state.has_ended() { Duration::ZERO } else { pause(age) },
+            state: seen.state,
+            counts: seen.counts,
+            made_at: seen.made_at,
+            expires_at: seen.expires_at,
+            results: seen.results,
+        })
+    }
+
+    /// Whether a batch is the one that is looked for; `None` where it cannot be told yet.
+    async fn is_it(&self, batch: &Seen, search: &Search) -> Result<Option<bool>, AskError> {
+        let mark = search.order.mark;
+        match self.api.found_by {
+            FoundBy::Mark => Ok(Some(batch.mark == Some(mark))),
+            FoundBy::FileName => {
+                let Some(file) = &batch.input_file else { return Ok(Some(false)) };
+                let about = self.get(&Address::new(format!("/files/{file}")), search.order.wire).await?;
+                Ok(Some(about["filename"].as_str() == Some(&format!("{mark}.jsonl"))))
+            }
+            FoundBy::Lines if ![0, search.len].contains(&batch.counts.total) => Ok(Some(false)),
+            FoundBy::Lines if !batch.state.has_ended() => Ok(None),
+            FoundBy::Lines => self.bears(batch, search).await,
+        }
+    }
+
+    /// Whether the first line of a batch's results has our mark.
+    async fn bears(&self, batch: &Seen, search: &Search) -> Result<Option<bool>, AskError> {
+        let found = BatchRef { id: batch.id.clone(), mark: search.order.mark, wire: search.order.wire };
+        let mut results = Collecting::new(*self, found, batch.results.clone(), Cursor::default());
+        match results.next().await {
+            Ok(Some(Line { id: LineId::Ours(_), .. })) => Ok(Some(true)),
+            Ok(Some(Line { id: LineId::Foreign(id), .. })) if Mark::of_line(&id).is_some() => Ok(Some(false)),
+            // One foreign line proves little; so does none.
+            Ok(_) | Err(AskError::Gone(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn upload(&self, draft: &mut Draft, post: &Post) -> Result<String, CreateError> {
+        let order = draft.order().clone();
+        let answer = self.post(draft, post).await.map_err(|failed| {
+            // A file that may lie there unused is no batch.
+            let (Failed::NotSent(message) | Failed::Broken(message)) = failed;
+            not_created(Why::NotSent, message)
+        })?;
+        if !answer.is_success() {
+            return Err(match self.refused(answer, order.wire) {
+                AskError::Refused(refusal) => of_refusal(&refusal),
+                AskError::Broken(message) => not_created(Why::NotSent, message),
+                AskError::Gone(message) => not_created(Why::NoBatches, message),
+            });
+        }
+        let file = answer.json().and_then(|answer| self.dialect().uploaded(&answer));
+        file.ok_or_else(|| not_created(Why::NotSent, format!("no file is named by {}", answer.start())))
+    }
+
+    /// A refusal to make a batch. A server that failed may have made it before it did.
+    fn refused_creation(&self, answer: Answer, wire: Wire) -> CreateError {
+        let status = answer.status;
+        match self.refused(answer, wire) {
+            AskError::Refused(refusal) if refusal.kind == RefusalKind::Server && status >= 500 => {
+                CreateError::Unknown(refusal.message)
+            }
+            AskError::Refused(refusal) => of_refusal(&refusal),
+            AskError::Gone(message) => not_created(Why::NoBatches, message),
+            AskError::Broken(message) => CreateError::Unknown(message),
+        }
+    }
+
+    /// What an answer without success means.
+    fn refused(&self, answer: Answer, wire: Wire) -> AskError {
+        let (status, headers, body) = (answer.status, answer.headers, answer.body);
+        let body = body.slice(..body.len().min(MOST_KEPT));
+        match self.provider.read(&Response { status, headers: &headers, body }, wire, clock::now()) {
+            Outcome::Refused(refusal) if status == 404 || status == 410 => AskError::Gone(refusal.message),
+            Outcome::Refused(refusal) => AskError::Refused(refusal),
+            Outcome::Unknown { message, .. }
+            | Outcome::Garbage { message, .. }
+            | Outcome::NotSent { message } => AskError::Broken(message),
+            Outcome::Answer(_) => AskError::Broken(format!("an answer with status {status}")),
+        }
+    }
+
+    /// What stands at an address, without the results in it.
+    async fn get(&self, address: &Address, wire: Wire) -> Result<Value, AskError> {
+        let request = self.at(Method::GET, address);
+        let answer = self.exchange(request, self.patience(0)).await.map_err(Failed::into_ask)?;
+        if !answer.is_success() {
+            return Err(self.refused(answer, wire));
+        }
+        answer.json().ok_or_else(|| AskError::Broken(format!("not JSON: {}", answer.start())))
+    }
+
+    /// Asks for bytes from an offset on. Not compressed, because the offset counts what was read.
+    pub(super) async fn download(&self, address: &Address, from: u64) -> Result<reqwest::Response, Failed> {
+        let mut request = self.at(Method::GET, address);
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if from > 0 {
+            let range = HeaderValue::try_from(format!("bytes={from}-")).expect("digits");
+            request.headers_mut().insert(RANGE, range);
+        }
+        self.send(request, self.patience(0)).await
+    }
+
+    /// What a response that is no success means.
+    pub(super) async fn refused_response(&self, response: reqwest::Response, wire: Wire) -> AskError {
+        match self.receive(response).await {
+            Ok(answer) => self.refused(answer, wire),
+            Err(failed) => failed.into_ask(),
+        }
+    }
+
+    /// Where results inside a batch's description are.
+    pub(super) fn address_of(&self, source: &ResultsAt, batch: &BatchRef) -> Address {
+        match source {
+            ResultsAt::Address(address) => Address::new(address.clone()),
+            ResultsAt::Inline => self.dialect().one(&batch.id),
+        }
+    }
+
+    /// What a response inside a line means.
+    pub(super) fn read_line(
+        &self,
+        status: u16,
+        request_id: Option<&str>,
+        body: Bytes,
+        wire: Wire,
+    ) -> Outcome {
+        let mut headers = HeaderMap::new();
+        if let Some(id) = request_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+            headers.insert("x-request-id", id);
+        }
+        self.provider.read(&Response { status, headers: &headers, body }, wire, clock::now())
+    }
+
+    /// Takes the account's keys out of what the provider says.
+    pub(super) fn scrub(&self, bytes: Vec<u8>) -> Bytes {
+        self.provider.scrubber.body(bytes.into())
+    }
+
+    pub(super) fn broken(&self, error: &reqwest::Error) -> AskError {
+        AskError::Broken(self.provider.describe(error))
+    }
+
+    async fn post(&self, draft: &mut Draft, post: &Post) -> Result<Answer, Failed> {
+        let Some(frame) = &post.frame else { return self.post_plain(post).await };
+        let upload = Upload::new(draft, post, frame)
+            .map_err(|error| Failed::NotSent(format!("the draft of the batch cannot be read: {error}")))?;
+        let patience = self.patience(draft.bytes());
+        self.exchange(self.posting(post, Body::wrap(upload)), patience).await
+    }
+
+    async fn post_plain(&self, post: &Post) -> Result<Answer, Failed> {
+        self.exchange(self.posting(post, Body::from(post.head.clone())), self.patience(0)).await
+    }
+
+    fn posting(&self, post: &Post, body: Body) -> Request {
+        let mut request = self.at(Method::POST, &post.to);
+        let kind = HeaderValue::try_from(&*post.content_type).expect("made of a mark's letters and digits");
+        request.headers_mut().insert(CONTENT_TYPE, kind);
+        *request.body_mut() = Some(body);
+        request
+    }
+
+    fn at(&self, method: Method, address: &Address) -> Request {
+        let mut request = Request::new(method, self.url(address));
+        *request.headers_mut() = self.provider.headers.clone();
+        if self.api.dialect == BatchDialect::Anthropic {
+            let (name, value) = anthropic::VERSION;
+            request.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        request
+    }
+
+    fn url(&self, address: &Address) -> Url {
+        let (path, query) = address.path.split_once('?').unwrap_or((&address.path, ""));
+        let mut url = below(&self.provider.base_url, path);
+        if !query.is_empty() {
+            url.set_query(Some(query));
+        }
+        if !address.prefix.is_empty() {
+            let path = format!("{}{}", address.prefix, url.path());
+            url.set_path(&path);
+        }
+        if !address.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&address.query);
+        }
+        url
+    }
+
+    fn patience(&self, bytes: u64) -> Duration {
+        self.provider.endpoint.timeout + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
+    }
+
+    async fn exchange(&self, request: Request, patience: Duration) -> Result<Answer, Failed> {
+        let response = self.send(request, patience).await?;
+        self.receive(response).await
+    }
+
+    async fn send(&self, request: Request, patience: Duration) -> Result<reqwest::Response, Failed> {
+        match timeout(patience, self.provider.client.execute(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if was_not_sent(&error) => Err(Failed::NotSent(self.provider.describe(&error))),
+            Ok(Err(error)) => Err(Failed::Broken(self.provider.describe(&error))),
+            Err(_) => Err(Failed::Broken(format!("no response within {patience:?}"))),
+        }
+    }
+
+    /// The body of a response without the results in it, which are never held here.
+    async fn receive(&self, mut response: reqwest::Response) -> Result<Answer, Failed> {
+        let mut splitter = Splitter::new(self.dialect().inline_results());
+        loop {
+            match timeout(IDLE, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => splitter.read(&chunk, drop),
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => {
+                    return Err(Failed::Broken(format!("the answer broke off: {}", root_cause(&error))));
+                }
+                Err(_) => return Err(Failed::Broken(format!("no byte of the answer for {IDLE:?}"))),
+            }
+            if splitter.outline().len() > MOST_ANSWER {
+                return Err(Failed::Broken(format!("an answer of more than {} MiB", MOST_ANSWER >> 20)));
+            }
+        }
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: self.provider.scrubber.headers(response.headers()).into_owned(),
+            body: self.scrub(splitter.outline().to_vec()),
+        })
+    }
+}
+
+/// A complete answer.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn is_success(&self) -> bool {
+        (200..=299).contains(&self.status)
+    }
+
+    fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    fn start(&self) -> String {
+        start(&self.body)
+    }
+}
+
+fn start(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).chars().take(200).collect()
+}
+
+/// Why there is no answer.
+pub(super) enum Failed {
+    /// No byte left.
+    NotSent(String),
+    /// Something was sent, and what it did is not known.
+    Broken(String),
+}
+
+impl Failed {
+    pub(super) fn into_ask(self) -> AskError {
+        let (Failed::NotSent(message) | Failed::Broken(message)) = self;
+        AskError::Broken(message)
+    }
+}
+
+fn not_created(why: Why, message: String) -> CreateError {
+    CreateError::NotCreated { why, message, retry_after: None }
+}
+
+fn of_refusal(refusal: &Refusal) -> CreateError {
+    CreateError::NotCreated {
+        why: why::refused(refusal),
+        message: refusal.message.clone(),
+        retry_after: refusal.retry_after,
+    }
+}
+
+fn is_older(batch: &Seen, than: Timestamp) -> bool {
+    batch.made_at.is_some_and(|made_at| made_at < than)
+}
