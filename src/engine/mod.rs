@@ -29,14 +29,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attempt::Ending;
+use crate::batch::Mark;
 use crate::catalog::Route;
 use crate::check::{Rule, Verdict};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job, JobId};
-use crate::ledger::{Alert, JobLedger, Ledger, Limits, Today};
+use crate::ledger::{Alert, JobLedger, Ledger, Limits, OpenAttempt, Today};
 use crate::plan::estimate::Known;
 use crate::record::{Checkpoint, JobChange, PartCommitted, Record, Seq};
 
+mod batches;
 mod budgets;
 mod copies;
 mod decide;
@@ -55,6 +57,8 @@ mod send;
 mod tests;
 mod views;
 
+use batches::Batches;
+pub use batches::{BatchAsk, BatchNews, BatchWork, MOST_LINES};
 use flight::Flight;
 use groups::Groups;
 use lanes::Lanes;
@@ -83,6 +87,8 @@ pub enum Event {
     Ended(AttemptId, Ending),
     /// A check command ended.
     Judged(AttemptId, Verdict),
+    /// What was asked about a provider batch has an answer.
+    Batch(Mark, BatchNews),
     /// Rows are in Parquet.
     PartCommitted(PartCommitted),
     /// The job's last part is committed and its manifest written.
@@ -106,6 +112,8 @@ pub enum Effect {
     Record(Vec<Record>),
     /// Send this request. Emitted only after its `Started` record is durable.
     Send(Call),
+    /// Do this about a provider batch; [`Event::Batch`] brings the answer.
+    Batch(BatchAsk),
     /// Read these items; [`Event::Prompts`] brings them.
     Read(JobId, Vec<ItemIndex>),
     /// Run these commands on this answer; [`Event::Judged`] brings the verdict.
@@ -151,6 +159,17 @@ pub enum Notice {
     FewFiles(u32),
     /// The clock was set back by this much; windows and pauses were worked out anew.
     ClockSetBack(Duration),
+    /// The results of a provider batch held lines that settle nothing.
+    OddLines {
+        /// Its route.
+        route: Arc<str>,
+        /// Its name at the provider.
+        batch: String,
+        /// Lines of somebody else.
+        foreign: u64,
+        /// Lines that came twice.
+        double: u64,
+    },
     /// A budget is used up so far.
     Budget(Alert),
     /// A job cannot be done by its deadline, even flat out.
@@ -175,6 +194,7 @@ pub struct Engine {
     queues: BTreeMap<JobId, JobQueue>,
     flights: HashMap<AttemptId, Flight>,
     groups: Groups,
+    batches: Batches,
     /// Started attempts in the order of their records, waiting for these to be durable.
     recording: VecDeque<(Seq, AttemptId)>,
     on_hold: bool,
@@ -199,6 +219,7 @@ impl Engine {
             queues: BTreeMap::new(),
             flights: HashMap::new(),
             groups: Groups::default(),
+            batches: Batches::default(),
             recording: VecDeque::new(),
             on_hold: false,
             checkpoint_at: now + CHECKPOINT_EVERY,
@@ -213,6 +234,7 @@ impl Engine {
         for job in unfinished {
             engine.take_up(&job);
         }
+        engine.take_up_batches();
         engine
     }
 
@@ -232,6 +254,7 @@ impl Engine {
             Event::Recorded(seq) => self.recorded(seq),
             Event::Ended(attempt, ending) => self.ended(attempt, ending),
             Event::Judged(attempt, verdict) => self.judged(attempt, verdict),
+            Event::Batch(mark, news) => self.batch_news(mark, news),
             Event::PartCommitted(part) => self.record(Record::PartCommitted(part)),
             Event::PartsClosed(job) => self.parts_closed(job),
             Event::Command(job, change) => self.command(job, change),
@@ -266,6 +289,7 @@ impl Engine {
             self.checkpoint_at = self.checkpoint_at.min(now + CHECKPOINT_EVERY);
             self.lanes.clock_set_back(now);
             self.groups.forget();
+            self.batches.clock_set_back(now);
             for queue in self.queues.values_mut() {
                 queue.clock_set_back(now + Duration::from_secs(60));
             }
@@ -303,7 +327,10 @@ impl Engine {
         // silently: its items are judged by `Rule::compile` again and fail with its message.
         let rule = job.options.check.as_ref().and_then(|check| Rule::compile(check).ok()).map(Arc::new);
         let mut queue = JobQueue::new(job.clone(), rule, &state.items);
-        queue.orphans = state.open.iter().map(|(&attempt, open)| (open.item, attempt)).collect();
+        let batches = &self.ledger.globals.batches;
+        let is_out = |open: &OpenAttempt| open.batch.is_some_and(|batch| batches.get(batch).is_some());
+        let orphans = state.open.iter().filter(|(_, open)| !is_out(open));
+        queue.orphans = orphans.map(|(&attempt, open)| (open.item, attempt)).collect();
         if !queue.orphans.is_empty() {
             self.effects.push(Effect::Read(id.clone(), queue.orphans.keys().copied().collect()));
         }
@@ -312,7 +339,8 @@ impl Engine {
         self.plan_for(&job);
     }
 
-    fn prompts(&mut self, job: &JobId, items: Vec<Arc<Item>>) {
+    fn prompts(&mut self, job: &JobId, mut items: Vec<Arc<Item>>) {
+        items.retain(|item| !self.settle_line(job, item));
         let Some(queue) = self.queues.get_mut(job) else { return };
         let (mut unknown, mut expired, mut copied) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
@@ -369,6 +397,7 @@ impl Engine {
         }
         if stopped {
             self.withdraw_ready(Some(&job));
+            self.withdraw_batches(Some(&job));
         }
     }
 
@@ -376,6 +405,7 @@ impl Engine {
         self.on_hold = hold;
         if hold {
             self.withdraw_ready(None);
+            self.withdraw_batches(None);
         }
     }
 
@@ -396,6 +426,7 @@ impl Engine {
         self.start();
         self.read_copies();
         self.read_expired_held();
+        self.tend_batches();
         if let Some(most) = self.lanes.news_of_full() {
             self.effects.push(Effect::Tell(Notice::FewFiles(most)));
         }
@@ -452,7 +483,8 @@ impl Engine {
         let deadlines =
             deadlines.flat_map(|(_, queue)| queue.job.classes.iter().filter_map(|class| class.deadline));
         let later = parked.chain(deadlines).filter(|&at| at > self.now).min().unwrap_or(Timestamp::MAX);
-        later.min(checkpoint).min(self.lanes.next_change(self.now)).min(self.replan_at())
+        let looks = if self.on_hold { Timestamp::MAX } else { self.batches.next_look() };
+        later.min(checkpoint).min(self.lanes.next_change(self.now)).min(self.replan_at()).min(looks)
     }
 
     /// Writes a record down and, in the same step, lets it change the state: the only way it changes.

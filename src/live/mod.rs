@@ -36,6 +36,7 @@ use crate::store::prompts::PromptReader;
 use crate::view::{JobView, OddsView, Waiting};
 use crate::webhook::Webhook;
 
+mod batches;
 mod files;
 mod inbox;
 mod parts;
@@ -44,6 +45,7 @@ mod reader;
 mod threads;
 mod writer;
 
+use batches::Desk;
 use inbox::{Inbox, News};
 use parts::PartsOrder;
 use posts::Posts;
@@ -141,9 +143,11 @@ pub async fn run(
     let now = clock::now();
     let (inbox, mut news) = Inbox::new();
     let staged = setup.store.reader();
+    let drafts = setup.store.folder().to_owned();
     let threads = Threads::start(setup.store, &setup.ledger, setup.parts, inbox.clone())?;
     let mut driver = Driver {
         engine: Engine::new(setup.routes, setup.ledger, now).with_most_calls(files::most_calls()),
+        batches: Desk::new(setup.providers.clone(), inbox.clone(), drafts),
         providers: setup.providers,
         posts: Posts::new(setup.webhook),
         calls: JoinSet::new(),
@@ -175,6 +179,7 @@ struct Driver {
     engine: Engine,
     providers: Arc<Providers>,
     calls: JoinSet<()>,
+    batches: Desk,
     posts: Posts,
     inbox: Inbox,
     orders: Sender<Order>,
@@ -263,6 +268,7 @@ impl Driver {
             News::Prompts(job, items) => self.event(Event::Prompts(job, items)),
             News::Ended(attempt, ending) => self.event(Event::Ended(attempt, *ending)),
             News::Judged(attempt, verdict) => self.event(Event::Judged(attempt, verdict)),
+            News::Batch(mark, news) => self.event(Event::Batch(mark, *news)),
             News::PartCommitted(part) => self.event(Event::PartCommitted(part)),
             News::PartsClosed(job) => self.event(Event::PartsClosed(job)),
             News::Accepted(job) => self.accepted(job),
@@ -400,6 +406,7 @@ impl Driver {
                     inbox.send(News::Ended(call.attempt, Box::new(ending)));
                 });
             }
+            Effect::Batch(ask) => self.batches.carry_out(ask, &mut self.calls),
             Effect::Judge(attempt, commands, text) => {
                 let inbox = self.inbox.clone();
                 self.calls.spawn(async move {

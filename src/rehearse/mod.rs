@@ -19,6 +19,7 @@ use crate::money::{Price, Usd};
 use crate::provider::simulated::{self, Config, Model, Simulated};
 use crate::view::{JobView, Waiting};
 
+mod batches;
 pub mod night;
 #[cfg(test)]
 mod reality;

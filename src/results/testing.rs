@@ -99,6 +99,7 @@ pub(crate) fn rejected(job: &Job, item: ItemIndex, number: u16) -> Ended {
         drawn: Amount::NOTHING,
         has_check: true,
         spends_model: true,
+        upstream_batch: None,
     }
 }
 

@@ -205,6 +205,7 @@ impl<R: Rig> Night<R> {
             day: Day::default(),
             tags: [format!("team={}", item % 3).into()].into(),
             drawing: None,
+            batch: None,
         }));
     }
 
@@ -444,6 +445,7 @@ fn ended(
         drawn: Amount::NOTHING,
         has_check: true,
         spends_model: false,
+        upstream_batch: None,
     }
 }
 

@@ -175,6 +175,7 @@ fn route(scenario: &Scenario, name: &str, price: Price) -> Route {
         account_limits: Limits::default(),
         allowance: scenario.allowance.clone().map(Arc::new),
         unusable: None,
+        batch: None,
     }
 }
 

@@ -153,6 +153,7 @@ impl World {
             drawn: Amount::NOTHING,
             has_check: true,
             spends_model: false,
+            upstream_batch: None,
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }
@@ -171,6 +172,7 @@ pub(crate) fn started(job: &Job, attempt: AttemptId, item: ItemIndex) -> Started
         day: Day::default(),
         tags: [].into(),
         drawing: None,
+        batch: None,
     }
 }
 
