@@ -20,8 +20,9 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(15), Duration::from_sec
 const SOON: Duration = Duration::from_secs(15);
 /// Two searches that find nothing count when they are so far apart: lists lag behind.
 const LISTS_LAG: Duration = Duration::from_secs(60);
-/// A batch that may be ours is waited for so long: providers let none live longer than a day.
-const PERHAPS: Duration = Duration::from_secs(26 * 3_600);
+/// Providers let no batch live longer than a day: so long one that may be ours is waited for, and then one
+/// that is still not over is taken back.
+const LIFE: Duration = Duration::from_secs(26 * 3_600);
 /// Results that are not there are waited for so long.
 const GONE: Duration = Duration::from_secs(3_600);
 
@@ -70,7 +71,9 @@ impl Engine {
         let Some(batch) = self.batches.open.get_mut(&number) else { return };
         let Some((job, state)) = self.ledger.get(&batch.job) else { return };
         let deadline = job.classes[usize::from(batch.key.0)].deadline;
-        batch.is_recalled |= state.cancelled || deadline.is_some_and(|deadline| deadline <= self.now);
+        let is_late = deadline.is_some_and(|deadline| deadline <= self.now);
+        let is_stuck = self.now >= batch.intended_at + LIFE;
+        batch.is_recalled |= state.cancelled || is_late || is_stuck;
         let can_be = matches!(batch.stage, Stage::Made) && batch.ended_at.is_none();
         let Some(made) = batch.made.clone().filter(|_| can_be && batch.is_recalled && !batch.was_cancelled)
         else {
@@ -130,7 +133,7 @@ impl Engine {
             // It will show whose it is when it has ended; what is ours for certain is taken at once.
             batch.first_gone = None;
             batch.look_at = now + AGAIN.1;
-            if now >= batch.intended_at + PERHAPS {
+            if now >= batch.intended_at + LIFE {
                 self.lines_are_unknown(number, "whether its batch was made was never learned");
             }
             return;
@@ -146,7 +149,9 @@ impl Engine {
     fn looked(&mut self, number: u64, status: Status) {
         let now = self.now;
         let Some(batch) = self.batches.open.get_mut(&number) else { return };
-        (batch.failures, batch.first_gone) = (0, None);
+        if !status.state.has_ended() {
+            (batch.failures, batch.first_gone) = (0, None);
+        }
         let done = status.counts.succeeded + status.counts.failed;
         batch.done = (done as f64 / batch.len.max(1) as f64).min(1.0);
         match &status.state {
