@@ -27,6 +27,8 @@ pub(super) struct Seen {
     pub(super) over_midnight: u64,
     pub(super) alerts: u64,
     for_nothing: u64,
+    in_batches: u64,
+    not_run: u64,
     pub(super) requests: u64,
     pub(super) pico: i128,
 }
@@ -46,6 +48,9 @@ impl Seen {
             self.failed_over += u64::from(&*row.route.provider == "other");
             self.for_nothing += u64::from(super::free::is_covered(row));
             self.at_peak += u64::from(&*row.route.window == "peak");
+            self.in_batches += u64::from(row.upstream_batch.is_some());
+            self.not_run +=
+                u64::from(row.error.as_ref().is_some_and(|(code, _)| *code == ErrorCode::BatchExpired));
         }
     }
 
@@ -68,7 +73,7 @@ impl Seen {
         }
     }
 
-    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 17] {
+    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 19] {
         [
             (&mut self.cuts, 2_000, "power cuts"),
             (&mut self.holds, 500, "full disks"),
@@ -87,10 +92,12 @@ impl Seen {
             (&mut self.over_midnight, 200, "nights that spent on both sides of midnight"),
             (&mut self.alerts, 500, "alerts"),
             (&mut self.for_nothing, 1_000, "attempts that cost nothing"),
+            (&mut self.in_batches, 2_000, "attempts in batches"),
+            (&mut self.not_run, 100, "lines that did not run"),
         ]
     }
 
-    fn counts(&self) -> [u64; 17] {
+    fn counts(&self) -> [u64; 19] {
         [
             self.cuts,
             self.holds,
@@ -109,6 +116,8 @@ impl Seen {
             self.over_midnight,
             self.alerts,
             self.for_nothing,
+            self.in_batches,
+            self.not_run,
         ]
     }
 }
