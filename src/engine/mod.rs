@@ -440,7 +440,8 @@ impl Engine {
         for (id, queue) in &mut self.queues {
             let (_, state) = self.ledger.get(id).expect("a queue has a ledger");
             let counts = state.counts();
-            if !queue.closing && counts.ended() == counts.total() && state.open.is_empty() {
+            let is_over = !queue.closing && counts.ended() == counts.total() && state.open.is_empty();
+            if is_over && !self.batches.has_any(id) {
                 queue.closing = true;
                 let state = Box::new(JobLedger { final_counts: Some(counts), ..state.without_items() });
                 // Its rows must be ahead of it in the writer's queue.

@@ -233,6 +233,11 @@ impl Batches {
             || self.open.values().any(|batch| is_it(&batch.job, batch.key))
     }
 
+    /// Whether any is of a job.
+    pub(super) fn has_any(&self, job: &JobId) -> bool {
+        self.filling.keys().any(|(of, _)| of == job) || self.open.values().any(|batch| batch.job == *job)
+    }
+
     /// When a lane takes batches again.
     pub(super) fn rests_until(&self, route: &str) -> Option<Timestamp> {
         self.lanes.get(route)?.rests_until
@@ -299,7 +304,7 @@ impl Engine {
             let OpenBatch { job, class, step, route, len, at, made, cursor, .. } = left;
             let state = self.ledger.get(&job).map(|(_, state)| state);
             let attempts = state.into_iter().flat_map(|state| &state.open);
-            let out = attempts
+            let out: BTreeMap<AttemptId, ItemIndex> = attempts
                 .filter(|(_, open)| open.batch == Some(number))
                 .map(|(&attempt, open)| (attempt, open.item))
                 .collect();
@@ -309,7 +314,12 @@ impl Engine {
                 None => Arc::new(Route::gone(&route)),
             };
             let mark = self.ledger.globals.batches.mark(number, &job);
-            let stage = if made.is_some() { Stage::Made } else { Stage::Lost };
+            let stage = match &made {
+                // Every end is written down; only that it is over is not.
+                _ if out.is_empty() => Stage::Settling(Then::Close),
+                Some(_) => Stage::Made,
+                None => Stage::Lost,
+            };
             let batch =
                 Batch { made, cursor, stage, ..Batch::new(job, (class, step), route, mark, len, at, out) };
             self.batches.open.insert(number, batch);
