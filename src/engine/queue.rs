@@ -243,11 +243,16 @@ impl JobQueue {
 
     /// Puts a loaded item where its state says.
     pub(super) fn loaded(&mut self, item: Arc<Item>, step: u8) {
-        self.typical.entry(item.class).or_insert_with(|| Typical::of(&item)).add(&item);
+        self.see(&item);
         let queue = self.step(item.class, step);
         queue.loading = queue.loading.saturating_sub(1);
         queue.alike = None;
         queue.ready.push_back(item);
+    }
+
+    /// Learns from an item what those of its class are like.
+    pub(super) fn see(&mut self, item: &Item) {
+        self.typical.entry(item.class).or_insert_with(|| Typical::of(item)).add(item);
     }
 
     /// An item that was loaded turned out to be over.
@@ -354,6 +359,11 @@ impl StepQueue {
             self.later =
                 later.into_iter().map(|Reverse((due, item))| Reverse((due.min(now), item))).collect();
         }
+    }
+
+    /// Whether more of it is on its way.
+    pub(super) fn is_loading(&self) -> bool {
+        self.loading > 0
     }
 
     fn forget(&mut self) {

@@ -71,14 +71,7 @@ impl<'a> Batches<'a> {
     /// cannot.
     pub fn request(&self, item: &Item, route: &Route) -> Result<(Wire, Bytes), String> {
         let (wire, body) = self.provider.request(item, route)?;
-        let taken = match self.api.dialect {
-            BatchDialect::Anthropic => wire == Wire::Messages,
-            BatchDialect::Gemini => wire == Wire::GenerateContent,
-            BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter => {
-                matches!(wire, Wire::Chat | Wire::Responses | Wire::Embeddings)
-            }
-        };
-        if !taken {
+        if !self.api.dialect.takes(wire) {
             return Err("its batches do not take this kind of request".to_owned());
         }
         // The job names the model there, and a second name beside it is refused.
