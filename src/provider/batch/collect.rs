@@ -12,8 +12,9 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::client::{Batches, Failed};
+use super::client::Batches;
 use super::dialect::{Said, What};
+use super::exchange::Failed;
 use super::split::Splitter;
 use crate::attempt::Outcome;
 use crate::batch::{AskError, BatchRef, Cursor, Fate, Line, LineId, Mark, ResultsAt};

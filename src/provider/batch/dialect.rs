@@ -201,7 +201,7 @@ pub(super) fn endpoint(wire: Wire, api: &BatchApi) -> String {
     format!("{}{path}", api.url_prefix)
 }
 
-/// A multipart body with one file; `kind` is `form-data` or `related`.
+/// What stands between the parts of an upload.
 pub(super) fn boundary(mark: &Mark) -> String {
     // Requests are JSON on one line, so that no line of theirs can begin like this.
     format!("----{mark}")

@@ -62,6 +62,7 @@ mod client;
 mod collect;
 mod dialect;
 mod draft;
+mod exchange;
 mod gemini;
 mod mistral;
 mod openai;
