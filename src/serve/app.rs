@@ -54,7 +54,7 @@ impl App {
 
     /// The config was read again; requests that come from now on go by it. The address, the state folder
     /// and the token stay as they were at the start.
-    pub(super) fn reconfigure(&self, config: Config) {
+    pub fn reconfigure(&self, config: Config) {
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 

@@ -20,6 +20,11 @@ pub(super) fn create_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// A file that only its owner reads, whether it is there or not.
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 /// Writes a document, durably, in the place of what stood there.
 pub(super) fn write_json(path: &Path, document: &impl Serialize) -> io::Result<()> {
     let aside = aside(path);

@@ -116,9 +116,9 @@ impl Server {
         self.app.address()
     }
 
-    /// The config was read again; see [`App::config`].
-    pub fn reconfigure(&self, config: Config) {
-        self.app.reconfigure(config);
+    /// What its handlers are given; for who reads the config again.
+    pub fn app(&self) -> &App {
+        &self.app
     }
 
     /// From now on `driver` answers for the store, which this process owns.

@@ -7,6 +7,8 @@
 //! wait. A client that leaves cancels its request.
 
 use std::io::Cursor;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +28,7 @@ use super::intake::{self, NotTaken, Submission};
 use super::{ApiError, App, id};
 use crate::cli::args::JobFlags;
 use crate::clock::{self, Timestamp};
+use crate::control::Request;
 use crate::input::{FileKind, Source, Zone, when};
 use crate::job::{JobId, When, Wire};
 use crate::record::JobChange;
@@ -74,16 +77,16 @@ async fn answer(
     let flags = JobFlags { when: Some(when), name: Some(wire.endpoint().to_owned()), ..JobFlags::default() };
     let options = Options { flags, ..Options::default() };
     let job = id::job_of(&id::batch()).expect("our own names are plain");
-    let queued = job.clone();
+    let waiting = Waiting { app: app.clone(), job: Some(job.clone()), has_left: Arc::default() };
+    let (queued, has_left) = (job.clone(), waiting.has_left.clone());
     app.blocking(move |app| {
         let open = Box::new(move || {
             let line = Box::new(Cursor::new(line.clone()));
             Ok(Source::from_reader("request", Some(FileKind::Jsonl), line)?)
         });
-        submit(app, Submission { job: queued, caller, options, deadline, wire, open })
+        submit(app, Submission { job: queued, caller, options, deadline, wire, open }, &has_left)
     })
     .await?;
-    let waiting = Waiting { app: app.clone(), job: Some(job.clone()) };
     let view = waiting.for_end(deadline + GRACE).await?;
     let result = app.blocking(move |app| result(app, &job)).await?;
     respond(&view, &result)
@@ -126,10 +129,17 @@ fn line_of(wire: Wire, body: &[u8]) -> Result<Vec<u8>, ApiError> {
 }
 
 /// Queues it; durable when this returns.
-fn submit(app: &App, submission: Submission) -> Result<(), ApiError> {
-    match intake::stage(app, submission, || true) {
-        Ok(Some(job)) => intake::adopt(app, &job.id),
-        Ok(None) => Err(ApiError::internal("a wanted job was not staged")),
+fn submit(app: &App, submission: Submission, has_left: &AtomicBool) -> Result<(), ApiError> {
+    match intake::stage(app, submission, || !has_left.load(Ordering::SeqCst)) {
+        Ok(Some(job)) => {
+            intake::adopt(app, &job.id)?;
+            // Who left in between found no job to cancel.
+            if has_left.load(Ordering::SeqCst) {
+                app.ask_blocking(Request::Change { job: job.id, change: JobChange::Cancelled })?;
+            }
+            Ok(())
+        }
+        Ok(None) => Err(ApiError::invalid("the client left").code("client_left")),
         Err(NotTaken::Later(error)) => Err(error),
         Err(NotTaken::Bad(errors)) => {
             let first = errors.into_iter().next();
@@ -143,6 +153,8 @@ fn submit(app: &App, submission: Submission) -> Result<(), ApiError> {
 struct Waiting {
     app: App,
     job: Option<JobId>,
+    /// For whoever is just making its job.
+    has_left: Arc<AtomicBool>,
 }
 
 impl Waiting {
@@ -168,6 +180,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let Some(job) = self.job.take() else { return };
+        self.has_left.store(true, Ordering::SeqCst);
         let app = self.app.clone();
         tokio::spawn(async move {
             // Over already is as good.

@@ -4,7 +4,7 @@
 //! on every request: a revoked token is refused by the next one. It holds hashes only, and nobody but
 //! its owner reads it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ pub fn read(state: &Path) -> io::Result<Tokens> {
 /// Changes the tokens of a state folder, one process at a time; durable when this returns.
 pub fn change<T>(state: &Path, change: impl FnOnce(&mut Tokens) -> T) -> io::Result<T> {
     durable::create_dir(state)?;
-    let lock = File::create(state.join("tokens.lock"))?;
+    let lock = durable::open_or_create(&state.join("tokens.lock"))?;
     flock(&lock, FlockOperation::LockExclusive)?;
     let mut tokens = read(state)?;
     let changed = change(&mut tokens);

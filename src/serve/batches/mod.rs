@@ -185,7 +185,9 @@ async fn cancel(
     let of = id.clone();
     let record = app.blocking(move |app| {
         app.batches()?.update(&of, |record| {
-            record.cancelling_at.get_or_insert_with(clock::now);
+            if !record.is_over() {
+                record.cancelling_at.get_or_insert_with(clock::now);
+            }
         })
     });
     let record = record.await?;

@@ -58,10 +58,9 @@ pub(super) async fn upload(app: &App, caller: &Caller, mut form: Multipart) -> R
             ApiError::invalid(bad.to_string()).param("file").code(code)
         })?;
     }
-    let app = app.clone();
     app.blocking(move |app| {
         let kept = app.files()?.keep(&received.draft.0, entry);
-        kept.map_err(ApiError::internal)
+        kept.map_err(|error| ApiError::storage(&error))
     })
     .await
 }

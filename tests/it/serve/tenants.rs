@@ -104,6 +104,7 @@ fn budgets_hold_for_a_tenant() {
     let path = format!("/v1/batches/{}", held["id"].as_str().unwrap());
     let held = loop {
         let held = acme.get(&path).json();
+        assert_ne!(held["status"], "completed", "{held}");
         if held["overnight"]["waiting_for"].is_string() {
             break held;
         }
