@@ -60,9 +60,10 @@ struct Second {
 }
 
 impl Engine {
-    /// When attempts in flight are looked at next; the end of time where none is.
+    /// When attempts in flight are looked at next; the end of time where none is, or nothing may be sent.
     pub(super) fn look_at(&self) -> Timestamp {
-        if self.flights.is_empty() { Timestamp::MAX } else { self.hedges.look_at }
+        let is_none = self.on_hold || self.flights.is_empty();
+        if is_none { Timestamp::MAX } else { self.hedges.look_at }
     }
 
     /// An attempt was sent: it is looked at when it may be late.
@@ -74,7 +75,7 @@ impl Engine {
 
     /// Starts a second attempt of items whose first is late, where there is room to spare.
     pub(super) fn hedge(&mut self) {
-        if self.now < self.look_at() || self.on_hold {
+        if self.now < self.look_at() {
             return;
         }
         let late = self.by_lateness();

@@ -3,12 +3,16 @@
 use super::bench::{Bench, Order, order};
 use crate::attempt::{AttemptStatus, ErrorCode, ItemStatus, RefusalKind};
 use crate::catalog::{Limits, Route};
+use crate::engine::Event;
 use crate::job::{Hedge, JobId, When};
 use crate::ledger::Phase;
 use crate::money::Usd;
 use crate::plan::testing::{at, route};
 use crate::record::{JobChange, Next};
 use crate::view::Waiting;
+
+/// What is missing, and how an order lacks it.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Order));
 
 /// Two equals and a stronger one.
 fn routes() -> [Route; 3] {
@@ -128,7 +132,7 @@ fn a_cancelled_job_takes_what_either_attempt_brings() {
 #[test]
 fn no_race_without_room_money_or_tries_to_spare() {
     let worst_case = |order: &mut Order| order.job.options.max_cost = Some(Usd::from_pico(200));
-    let changes: [(&str, &dyn Fn(&mut Order)); 5] = [
+    let changes: [Change<'_>; 5] = [
         ("no money", &worst_case),
         ("no try left", &|order| order.job.options.max_attempts = 2),
         ("no resend left", &|order| order.job.options.unknown_resends = 1),
@@ -159,4 +163,17 @@ fn a_first_attempt_goes_before_a_second() {
     bench.answer("good");
     bench.pass(5);
     assert_eq!(bench.models(), ["a/m", "b/m"], "nobody waits any more");
+}
+
+#[test]
+fn while_nothing_may_be_sent_no_race_starts_and_nobody_is_woken_for_one() {
+    let mut bench = Bench::new(routes());
+    bench.submit(hurried("a/m|b/m"));
+    bench.event(Event::Hold(true));
+    bench.pass(60);
+    assert_eq!(bench.models(), ["a/m"]);
+    assert!(bench.wake > bench.now, "{:?}", bench.wake);
+    bench.event(Event::Hold(false));
+    bench.settle();
+    assert_eq!(bench.models(), ["a/m", "b/m"]);
 }

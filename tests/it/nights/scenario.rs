@@ -98,14 +98,23 @@ impl Scenario {
         if crowded {
             jobs[0].items = 300;
         }
+        let mut faults = faults(chance, equals, begins);
+        let (mut steps, mut pass_rate) = (1 + chance.below(3) as usize, 0.3 + 0.7 * chance.share());
+        if chance.hit(0.15) {
+            jobs[0].hurry();
+            (steps, pass_rate) = (steps.max(2), pass_rate.max(0.6));
+            let rates = [("slow", 0.3), ("429", 0.1), ("reset-billed", 0.05), ("hang", 0.02)];
+            let rates = rates.map(|(name, rate)| (fault(name), rate));
+            faults.rates = FaultRates::new(&rates).expect("rates that add up to less than one");
+        }
         Scenario {
             seed: chance.next(),
             jobs,
-            steps: 1 + chance.below(3) as usize,
+            steps,
             equals,
             peak,
-            pass_rate: 0.3 + 0.7 * chance.share(),
-            faults: faults(chance, equals, begins),
+            pass_rate,
+            faults,
             concurrency: if crowded { 256 } else { 1 + chance.below(16) as u32 },
             rpm: chance.hit(0.2).then(|| 20 + chance.below(200)),
             sync_time: Duration::from_millis(chance.below(20)),
@@ -179,6 +188,14 @@ impl Scenario {
 }
 
 impl Order {
+    /// Makes it one whose late answers are raced: near its deadline, with tries to spare.
+    fn hurry(&mut self) {
+        self.deadline = Some(Duration::from_secs(540));
+        (self.own_options, self.options.give_up_above) = (None, None);
+        self.options.max_attempts = self.options.max_attempts.max(4);
+        self.options.on_unknown = OnUnknown::Resend;
+    }
+
     /// Gives it tags that have budgets.
     fn tag(&mut self, chance: &mut Chance) {
         if chance.hit(0.8) {
@@ -249,9 +266,6 @@ fn faults(chance: &mut Chance, equals: bool, begins: Timestamp) -> Faults {
         if rate > 0.0 {
             rates.set(fault(name), rate).expect("rates that add up to less than one");
         }
-    }
-    if chance.hit(0.2) {
-        rates.set(fault("slow"), 0.15).expect("rates that add up to less than one");
     }
     let mut faults = Faults { rates, ..Faults::default() };
     if chance.hit(0.1) {
