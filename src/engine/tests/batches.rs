@@ -147,6 +147,7 @@ fn what_has_time_goes_out_in_batches_and_comes_back_line_by_line() {
     let state = bench.state(&id);
     assert_eq!(state.final_counts.map(|counts| counts.succeeded), Some(40));
     assert_eq!(state.spent.pico(), 40 * 2 * 110, "at the price of batches");
+    assert_eq!(state.list_cost.pico(), 40 * 4 * 110, "which is half the list price");
     assert!(bench.ends().all(|ended| ended.upstream_batch.is_some() && &*ended.route.lane == "batch"));
     assert_eq!(bench.batches_out(), 0);
 }
