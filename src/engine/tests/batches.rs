@@ -214,6 +214,8 @@ fn a_restart_looks_for_what_was_intended_and_at_what_exists() {
     bench.answer_batch(marks[0], BatchNews::Created(Ok(of(marks[0]))));
     bench.crash();
     assert!(bench.creations().is_empty());
+    let out: u64 = bench.engine.problem().0.works[0].batches.iter().map(|batch| batch.lines).sum();
+    assert_eq!(out, 40, "the planner knows what it could take back");
     bench.wait_for(marks[0], |what| matches!(what, BatchWork::Look(_)));
     for &mark in &marks[1..] {
         bench.wait_for(mark, |what| matches!(what, BatchWork::Find(_)));
