@@ -114,6 +114,13 @@ impl Lanes {
         &mut self.lanes[lane]
     }
 
+    /// The realtime route of a route's model; itself where there is none.
+    pub(super) fn realtime(&self, route: &Arc<Route>) -> Arc<Route> {
+        let name = route.name.strip_suffix(&*route.lane).map(str::trim_end);
+        let lane = name.and_then(|name| self.find(name));
+        lane.map_or_else(|| route.clone(), |lane| self.get(lane).route.clone())
+    }
+
     /// The realtime route of a model that was asked on the flex lane, where another tier was served.
     pub(super) fn served(&self, asked: &Arc<Route>, tier: Option<&str>) -> Arc<Route> {
         let is_flex = &*asked.lane == FLEX && tier.is_some_and(|tier| tier != FLEX);

@@ -189,7 +189,9 @@ impl Engine {
     ) {
         let now = self.now;
         let priced = self.priced_by(&flight, &ending);
-        let bill = bill(&priced, &flight, &ending, &self.known(&flight.job.id));
+        let known = self.known(&flight.job.id);
+        let list_cost = bill(&self.lanes.realtime(&priced), &flight, &ending, &known).list_cost;
+        let bill = Bill { list_cost, ..bill(&priced, &flight, &ending, &known) };
         let (bill, drawn) = self.after_allowance(&flight, &ending, bill);
         let has_check = has_check(&flight.job, &flight.item);
         let spends_model = decision.spends_model();

@@ -30,7 +30,7 @@ fn twenty_thousand_items_in_three_providers_batches_survive_faults_and_kills() {
     overnight.write("overnight.toml", config(&provider));
     write_jobs(&overnight);
     for (lab, ..) in LABS {
-        let queued = overnight.run(&format!("submit {lab}.jsonl --models {lab}/m --deadline 8h --json"));
+        let queued = overnight.run(&format!("submit {lab}.jsonl --model {lab}/m --deadline 8h --json"));
         assert_eq!(queued.code, 0, "{queued:?}");
     }
     let night = Night { overnight: &overnight, provider: &provider };

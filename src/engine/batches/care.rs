@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Batch, BatchNews, BatchWork, LineEnd, Stage, Then};
 use crate::attempt::{ErrorCode, Outcome, RefusalKind};
 use crate::batch::{
-    AskError, BatchRef, BatchState, CreateError, Ended, Found, Mark, Order, Search, Status, Why,
+    AskError, BatchRef, BatchState, CreateError, Ended, Found, Mark, Order, Search, Status, Why, pause,
 };
 use crate::engine::{Effect, Engine, Notice};
 use crate::job::{AttemptId, JobId};
@@ -132,7 +132,7 @@ impl Engine {
         if *found != Found::Nothing {
             // It will show whose it is when it has ended; what is ours for certain is taken at once.
             batch.first_gone = None;
-            batch.look_at = now + AGAIN.1;
+            batch.look_at = now + pause(now.since(batch.intended_at));
             if now >= batch.intended_at + LIFE {
                 self.lines_are_unknown(number, "whether its batch was made was never learned");
             }

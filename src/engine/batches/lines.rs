@@ -67,13 +67,19 @@ impl Engine {
         self.effects.push(Effect::Read(job, items));
     }
 
-    /// An item whose attempt in a batch has ended is here; `false` where it is none.
+    /// An item that is out in a batch is here, because its attempt has ended or as a sample; `false` where it
+    /// is none.
     pub(in crate::engine) fn settle_line(&mut self, job: &JobId, item: &Arc<Item>) -> bool {
-        if self.batches.reading.is_empty() {
+        if self.batches.reading.is_empty() && self.batches.samples.is_empty() {
             return false;
         }
-        let Some((attempt, end)) = self.batches.reading.remove(&(job.clone(), item.index)) else {
-            return false;
+        let name = (job.clone(), item.index);
+        let Some((attempt, end)) = self.batches.reading.remove(&name) else {
+            let is_sample = self.batches.samples.remove(&name);
+            if let Some(queue) = self.queues.get_mut(job).filter(|_| is_sample) {
+                queue.see(item);
+            }
+            return is_sample;
         };
         if let Some(queue) = self.queues.get_mut(job) {
             queue.see(item);

@@ -119,6 +119,8 @@ pub(super) struct Batches {
     lanes: BTreeMap<Arc<str>, BatchLane>,
     /// Attempts whose end is known and whose items are being read.
     reading: BTreeMap<(JobId, ItemIndex), (AttemptId, LineEnd)>,
+    /// Items that are read to learn what those of their class are like, because all of them are out.
+    samples: BTreeSet<(JobId, ItemIndex)>,
     /// Items that could not be put into a batch: they go one by one.
     barred: BTreeSet<(JobId, ItemIndex)>,
 }
@@ -308,6 +310,7 @@ impl Engine {
                 .filter(|(_, open)| open.batch == Some(number))
                 .map(|(&attempt, open)| (attempt, open.item))
                 .collect();
+            self.sample(&job, (class, step), out.values().next().copied());
             let lane = self.lanes.find(&route);
             let route = match lane {
                 Some(lane) => self.lanes.get(lane).route.clone(),
@@ -323,6 +326,15 @@ impl Engine {
             let batch =
                 Batch { made, cursor, stage, ..Batch::new(job, (class, step), route, mark, len, at, out) };
             self.batches.open.insert(number, batch);
+        }
+    }
+
+    /// Reads one item of a queue that may have nothing else to do, so that it is planned.
+    fn sample(&mut self, job: &JobId, (class, step): Key, item: Option<ItemIndex>) {
+        let (Some(queue), Some(item)) = (self.queues.get_mut(job), item) else { return };
+        queue.step(class, step);
+        if self.batches.samples.insert((job.clone(), item)) {
+            self.effects.push(Effect::Read(job.clone(), vec![item]));
         }
     }
 

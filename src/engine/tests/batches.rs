@@ -147,6 +147,7 @@ fn what_has_time_goes_out_in_batches_and_comes_back_line_by_line() {
     let state = bench.state(&id);
     assert_eq!(state.final_counts.map(|counts| counts.succeeded), Some(40));
     assert_eq!(state.spent.pico(), 40 * 2 * 110, "at the price of batches");
+    assert_eq!(state.list_cost.pico(), 40 * 4 * 110, "which is half the list price");
     assert!(bench.ends().all(|ended| ended.upstream_batch.is_some() && &*ended.route.lane == "batch"));
     assert_eq!(bench.batches_out(), 0);
 }
@@ -213,6 +214,8 @@ fn a_restart_looks_for_what_was_intended_and_at_what_exists() {
     bench.answer_batch(marks[0], BatchNews::Created(Ok(of(marks[0]))));
     bench.crash();
     assert!(bench.creations().is_empty());
+    let out: u64 = bench.engine.problem().0.works[0].batches.iter().map(|batch| batch.lines).sum();
+    assert_eq!(out, 40, "the planner knows what it could take back");
     bench.wait_for(marks[0], |what| matches!(what, BatchWork::Look(_)));
     for &mark in &marks[1..] {
         bench.wait_for(mark, |what| matches!(what, BatchWork::Find(_)));
