@@ -40,6 +40,28 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Exit, CliError> {
     let kind = args.output.as_deref().map(Kind::of).transpose()?;
     let now = context.setting().now;
     let mut rows = Rows::open(context)?;
+    let (report, samples) = read(args, &mut rows, context, Rows::chain)?;
+    rows.close()?;
+    let all = report.attribution.clone().unwrap_or_default();
+    for note in unseen(&args.by, &all) {
+        context.note(&Line::new().add(Paint::Warn, note));
+    }
+    if let Some((kind, path)) = kind.zip(args.output.as_deref()) {
+        fs::write(path, kind.bytes(&report, &all, &samples, now)?)
+            .map_err(|error| cannot_write(path, &error))?;
+    }
+    tell(&report, &all, args, context)?;
+    Ok(Exit::Done)
+}
+
+/// Reads the rows that `chain_of` makes out, and adds them up.
+pub(crate) fn read(
+    args: &ReportArgs,
+    rows: &mut Rows,
+    context: &Context,
+    chain_of: impl Fn(&mut Rows, &Context, &JobId) -> Result<Chain, CliError>,
+) -> Result<(Report, Vec<Sample>), CliError> {
+    let now = context.setting().now;
     let mut asked: Vec<JobId> = match args.jobs.is_empty() {
         true => lately(&rows.views, now, args.since.unwrap_or(A_DAY)),
         false => args.jobs.iter().map(|asked| rows.find(asked)).collect::<Result<_, _>>()?,
@@ -56,24 +78,13 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Exit, CliError> {
     };
     for job in &asked {
         if reading.jobs.iter().all(|report| report.job_id != *job) {
-            let chain = rows.chain(context, job)?;
-            reading.read(&rows, &chain)?;
+            let chain = chain_of(rows, context, job)?;
+            reading.read(rows, &chain)?;
         }
     }
-    let samples = reading.wanted.samples(&rows)?;
-    rows.close()?;
+    let samples = reading.wanted.samples(rows)?;
     let Reading { jobs, books, missing, .. } = reading;
-    let all = books.close(missing);
-    for note in unseen(&args.by, &all) {
-        context.note(&Line::new().add(Paint::Warn, note));
-    }
-    let report = Report::new(jobs).with(all.clone());
-    if let Some((kind, path)) = kind.zip(args.output.as_deref()) {
-        fs::write(path, kind.bytes(&report, &all, &samples, now)?)
-            .map_err(|error| cannot_write(path, &error))?;
-    }
-    tell(&report, &all, args, context)?;
-    Ok(Exit::Done)
+    Ok((Report::new(jobs).with(books.close(missing)), samples))
 }
 
 fn tell(report: &Report, all: &Attribution, args: &ReportArgs, context: &Context) -> Result<(), CliError> {

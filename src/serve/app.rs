@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::ApiError;
 use super::tokens::InForce;
-use super::{batches, files};
+use super::{batches, events, files, native};
 use crate::config::Config;
 use crate::control::{Asked, RefusedCode, Request, Response};
 use crate::job::JobId;
@@ -31,6 +31,8 @@ struct Shared {
     config: Config,
     address: SocketAddr,
     tokens: InForce,
+    hub: events::Hub,
+    desk: native::Desk,
     opened: OnceLock<Opened>,
 }
 
@@ -44,7 +46,8 @@ struct Opened {
 impl App {
     pub(super) fn new(config: Config, address: SocketAddr) -> App {
         let tokens = InForce::new(&config.state_dir, config.daemon.token.as_ref());
-        App(Arc::new(Shared { config, address, tokens, opened: OnceLock::new() }))
+        let (hub, desk) = (events::Hub::new(), native::Desk::default());
+        App(Arc::new(Shared { config, address, tokens, hub, desk, opened: OnceLock::new() }))
     }
 
     /// The store is open, and whoever works on it answers there. Only the first call counts.
@@ -72,6 +75,16 @@ impl App {
 
     pub(super) fn tokens(&self) -> &InForce {
         &self.0.tokens
+    }
+
+    /// What changes, for those who listen.
+    pub(super) fn hub(&self) -> &events::Hub {
+        &self.0.hub
+    }
+
+    /// What the native API keeps between requests.
+    pub(super) fn desk(&self) -> &native::Desk {
+        &self.0.desk
     }
 
     /// Whether requests can be served.

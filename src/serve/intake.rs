@@ -35,10 +35,12 @@ pub(super) struct Submission {
     pub(super) job: JobId,
     pub(super) caller: Caller,
     pub(super) options: Options,
-    /// Unless the options name another.
-    pub(super) deadline: Timestamp,
-    /// The format its lines are in.
-    pub(super) wire: Wire,
+    /// Unless the options name another; without either, the config's.
+    pub(super) deadline: Option<Timestamp>,
+    /// The format its lines are in; any, and mixed, where none is named.
+    pub(super) wire: Option<Wire>,
+    /// Knows what was sent again.
+    pub(super) fingerprint: String,
     pub(super) source: Source,
 }
 
@@ -66,7 +68,7 @@ pub(super) fn stage(
     submission: Submission,
     is_wanted: impl FnOnce() -> bool,
 ) -> Result<Option<Job>, NotTaken> {
-    let Submission { job, caller, options, deadline, wire, source } = submission;
+    let Submission { job, caller, options, deadline, wire, fingerprint, source } = submission;
     let catalog = &app.config().catalog;
     let ask = asked(app, &caller, options, deadline, wire)?;
     let mut staged = Staged::new(FileStore::stage_beside(app.state_dir(), &job)?);
@@ -76,7 +78,7 @@ pub(super) fn stage(
     check_models(&caller, &summary.classes, &classes)?;
     ask.check_routes(catalog, &summary.classes, &classes)?;
     let mut source = summary.source.clone();
-    source.fingerprint = job.to_string();
+    source.fingerprint = fingerprint;
     let job = Job {
         id: job,
         name: ask.name.clone(),
@@ -103,15 +105,15 @@ pub(super) fn adopt(app: &App, job: &JobId) -> Result<(), ApiError> {
 }
 
 /// What is asked of the job, as `submit` would have it, within what the caller may.
-fn asked(
+pub(super) fn asked(
     app: &App,
     caller: &Caller,
     options: Options,
-    deadline: Timestamp,
-    wire: Wire,
+    deadline: Option<Timestamp>,
+    wire: Option<Wire>,
 ) -> Result<Ask, NotTaken> {
     let Options { mut flags, queue, check, max_attempts } = options;
-    flags.deadline = flags.deadline.or(Some(MomentArg::At(deadline)));
+    flags.deadline = flags.deadline.or(deadline.map(MomentArg::At));
     let mut ask = ask(&flags, &queue, app.config(), clock::now())?;
     ask.options.check = check.or_else(|| ask.options.check.take());
     ask.options.max_attempts = max_attempts.unwrap_or(ask.options.max_attempts);
@@ -131,11 +133,11 @@ fn allowed(caller: &Caller, ladder: &Ladder) -> Ladder {
 }
 
 /// What else a line must hold.
-fn judge(usual: Judge, wire: Wire, fixed: BTreeMap<String, String>) -> Judge {
+fn judge(usual: Judge, wire: Option<Wire>, fixed: BTreeMap<String, String>) -> Judge {
     Judge::new(move |item| {
         // Anthropic's and Gemini's batch lines name no URL, and fit any endpoint.
         let names_url = !matches!(item.wire, Wire::Messages | Wire::GenerateContent);
-        if names_url && item.wire != wire {
+        if let Some(wire) = wire.filter(|&wire| names_url && item.wire != wire) {
             return Err(format!(
                 "this is a request to {}, and the batch is of {}",
                 item.wire.endpoint(),

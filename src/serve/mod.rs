@@ -9,7 +9,9 @@
 //! ```text
 //! accept ─ patience ─ guard ─ router ─┬─ health            /healthz /readyz
 //!                       │             ├─ models            /v1/models
-//!                       └ tokens      └─ files, batches …  each with `routes()`
+//!                       └ tokens      ├─ files, batches …  each with `routes()`
+//!                                     ├─ native, events    /api/v1: jobs as the commands show them
+//!                                     └─ dashboard         / and its assets
 //! ```
 //!
 //! | file | takes → gives |
@@ -44,8 +46,10 @@ use crate::control::Asked;
 mod accept;
 mod app;
 mod batches;
+mod dashboard;
 mod durable;
 pub mod error;
+mod events;
 mod expiry;
 mod extract;
 mod files;
@@ -54,6 +58,7 @@ mod health;
 mod id;
 mod intake;
 mod models;
+mod native;
 mod page;
 mod patience;
 mod stream;
@@ -109,6 +114,7 @@ impl Server {
     pub fn open(&self, driver: mpsc::Sender<Asked>) -> io::Result<()> {
         let _inside = self.runtime.enter();
         self.app.open(driver)?;
+        events::start(&self.app);
         batches::start(&self.app).map_err(|error| io::Error::other(error.message().to_owned()))
     }
 }
@@ -129,7 +135,9 @@ fn routes(app: App) -> Router {
         .merge(health::routes())
         .merge(models::routes())
         .merge(files::routes())
-        .merge(batches::routes());
+        .merge(batches::routes())
+        .merge(native::routes())
+        .merge(dashboard::routes());
     routes.fallback(nothing_there).method_not_allowed_fallback(not_like_this).with_state(app)
 }
 

@@ -39,7 +39,7 @@ mod record;
 mod shelf;
 mod work;
 
-pub(super) use options::Options;
+pub(super) use options::{Options, read as read_options};
 pub(super) use shelf::Shelf;
 pub(super) use work::start;
 

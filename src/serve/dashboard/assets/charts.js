@@ -1,0 +1,78 @@
+// Drawings: lines over time with uPlot, bars of hours and the strip of a day as elements of their own.
+
+import { h, safe } from '/assets/dom.js';
+import { count, exact, moment, usd } from '/assets/words.js';
+
+const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const dark = matchMedia('(prefers-color-scheme: dark)');
+
+/** Lines over time; `say(points)` puts it in words for those who do not see it. */
+export function lines(title, unit, say) {
+  const canvas = h('div.plot');
+  const words = h('p.hidden');
+  const element = h('figure', null, h('figcaption', null, title), canvas, words);
+  let plot = null, last = [[], []];
+  const value = unit === 'usd' ? (n) => usd(n) : (n) => count(Math.round(n));
+
+  function draw() {
+    plot?.destroy();
+    const width = Math.max(canvas.clientWidth, 240);
+    const axis = { stroke: ink('--muted'), font: '11px system-ui', grid: { stroke: ink('--line'), width: 1 }, ticks: { show: false } };
+    plot = new window.uPlot({
+      width, height: 190,
+      legend: { show: true, live: true },
+      cursor: { points: { size: 7 }, y: false },
+      scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.08, 1e-9)] } },
+      series: [
+        { label: 'at', value: (_, at) => (at == null ? '' : exact(at * 1000)) },
+        { label: title, stroke: ink('--accent'), fill: ink('--wash'), width: 1.75, points: { show: false }, value: (_, n) => (n == null ? '' : value(n)) },
+      ],
+      axes: [
+        { ...axis, size: 26, values: (_, ats) => ats.map((at) => moment(at * 1000)), space: 76 },
+        { ...axis, size: 54, values: (_, ns) => ns.map(value), space: 36 },
+      ],
+    }, last, canvas);
+  }
+
+  const resized = new ResizeObserver(() => plot && Math.abs(plot.width - canvas.clientWidth) > 4 && draw());
+  resized.observe(canvas);
+  dark.addEventListener('change', draw);
+  return {
+    element,
+    update(ats, values) {
+      last = [ats, values];
+      element.hidden = ats.length < 2;
+      words.textContent = safe(say(ats, values));
+      if (element.hidden) return;
+      if (plot) plot.setData(last);
+      else requestAnimationFrame(draw);
+    },
+    close() { resized.disconnect(); dark.removeEventListener('change', draw); plot?.destroy(); },
+  };
+}
+
+/** Bars of what was spent an hour, the windows of its prices on top of each other. */
+export function hours(rows) {
+  const byHour = new Map();
+  const windows = [...new Set(rows.map((row) => row.window))].sort();
+  for (const row of rows) {
+    const at = Date.parse(`${row.hour.replace(' ', 'T')}:00Z`);
+    if (!byHour.has(at)) byHour.set(at, []);
+    byHour.get(at).push(row);
+  }
+  const ats = [...byHour.keys()].sort((a, b) => a - b);
+  if (!ats.length) return null;
+  const end = ats.at(-1), from = Math.max(ats[0], end - 47 * 3600000);
+  const all = [];
+  for (let at = Math.min(from, end - 11 * 3600000); at <= end; at += 3600000) all.push([at, byHour.get(at) ?? []]);
+  const cost = (parts) => parts.reduce((sum, row) => sum + row.cost_nano_usd, 0) / 1e9;
+  const most = Math.max(...all.map(([, parts]) => cost(parts)), 1e-12);
+  const bars = all.map(([at, parts]) => h('div.hour', { title: `${moment(at)}  ${usd(cost(parts))}` },
+    parts.sort((a, b) => windows.indexOf(a.window) - windows.indexOf(b.window)).map((row) =>
+      h(`i.w${windows.indexOf(row.window) % 4}`, { style: { height: `${(100 * row.cost_nano_usd) / 1e9 / most}%` } }))));
+  const named = all.filter((_, index) => index % Math.ceil(all.length / 5) === 0);
+  return h('div.hours', { role: 'img', 'aria-label': `Spent by hour: ${all.filter(([, parts]) => parts.length).slice(-6).map(([at, parts]) => `${moment(at)} ${usd(cost(parts))}`).join(', ')}` },
+    h('div.bars', null, bars),
+    h('div.scale', { 'aria-hidden': 'true' }, named.map(([at]) => h('span', { style: { left: `${(100 * (at - all[0][0])) / (all.length * 3600000)}%` } }, moment(at)))),
+    h('p.key', { 'aria-hidden': 'true' }, windows.map((name, index) => h('span', null, h(`i.w${index % 4}`), name)), h('span.most', null, `most ${usd(most)} an hour`)));
+}
