@@ -1,7 +1,7 @@
 //! [`Desk`]: what requests share, and the way to a caller's jobs and rows.
 //!
 //! Rows that are in the journal only are written out when somebody asks for a job's rows, but not again
-//! within moments: every time makes a part. Reports read every row, so one is made at a time, kept, and made
+//! within moments, for reports within minutes: every time makes a part. Reports read every row, so one is made at a time, kept, and made
 //! anew after twenty times as long as it took: a page that is left open costs a twentieth of a core.
 //!
 //! Shell.
@@ -25,8 +25,10 @@ use crate::serve::{ApiError, App};
 use crate::tenant::Caller;
 use crate::view::JobView;
 
-/// Rows are written out for readers at most this often a job.
-const WRITE_OUT_EVERY: Duration = Duration::from_secs(10);
+/// Rows are written out for somebody who looks into a job at most this often a job.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// And this often for a report, which a page that is left open asks for again and again.
+const REPORT_EVERY: Duration = Duration::from_secs(120);
 /// Reports that are kept.
 const REPORTS: usize = 32;
 /// A report is as good for so long at least.
@@ -81,11 +83,15 @@ impl Desk {
         reports.insert(key, Report { made_at: now, good_for, text: text.to_owned() });
     }
 
-    /// Whether a job's rows are to be written out for a reader.
-    fn is_due(&self, job: &JobId, now: Timestamp) -> bool {
+    /// Whether a job's rows are to be written out again, where that is done so often.
+    fn is_due(&self, job: &JobId, every: Duration, now: Timestamp) -> bool {
         let mut written = lock(&self.written_out);
-        written.retain(|_, at| now.since(*at) < WRITE_OUT_EVERY);
-        written.insert(job.clone(), now).is_none()
+        written.retain(|_, at| now.since(*at) < REPORT_EVERY);
+        let is_due = written.get(job).is_none_or(|at| now.since(*at) >= every);
+        if is_due {
+            written.insert(job.clone(), now);
+        }
+        is_due
     }
 }
 
@@ -114,11 +120,25 @@ impl Opened {
         if rows.view(&job).is_none() {
             return Err(ApiError::not_found("job", job.as_str()));
         }
-        let chain = match app.desk().is_due(&job, clock::now()) {
+        let chain = match app.desk().is_due(&job, LOOK_EVERY, clock::now()) {
             true => rows.chain(&context, &job),
             false => rows.as_written(&job),
         };
         Ok(Opened { chain: chain.map_err(refused)?, rows })
+    }
+}
+
+/// A job's rows for a report: written out only where some are missing, and now and then.
+pub(super) fn for_report(
+    app: &App,
+    rows: &mut Rows,
+    context: &Context,
+    job: &JobId,
+) -> Result<Chain, CliError> {
+    let chain = rows.as_written(job)?;
+    match chain.missing > 0 && app.desk().is_due(job, REPORT_EVERY, clock::now()) {
+        true => rows.chain(context, job),
+        false => Ok(chain),
     }
 }
 

@@ -15,6 +15,8 @@ use super::desk::{self, Opened, named, refused, view};
 use super::jobs::{reasons, states};
 use crate::cli::args::value::{Tag, parse_span};
 use crate::cli::args::{ItemsArgs, ReportArgs};
+use crate::cli::context::Context;
+use crate::cli::rows::Rows;
 use crate::cli::{items, report as reports, show};
 use crate::clock::{self, Timestamp};
 use crate::job::JobId;
@@ -278,8 +280,9 @@ pub(super) async fn report(
     app.blocking(move |app| {
         let (context, began) = (desk::context(app), clock::now());
         let mut rows = desk::rows(&context, &caller)?;
-        let written = |rows: &mut crate::cli::rows::Rows, _: &_, job: &JobId| rows.as_written(job);
-        let (report, _) = reports::read(&args, &mut rows, &context, written).map_err(refused)?;
+        let chain_of =
+            |rows: &mut Rows, context: &Context, job: &JobId| desk::for_report(app, rows, context, job);
+        let (report, _) = reports::read(&args, &mut rows, &context, chain_of).map_err(refused)?;
         let document = Document::of(&report)?;
         app.desk().keep(key, &document.0, began, clock::now());
         Ok(document)

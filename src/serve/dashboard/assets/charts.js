@@ -1,18 +1,20 @@
 // Drawings: lines over time with uPlot, bars of hours and the strip of a day as elements of their own.
 
-import { h, safe } from '/assets/dom.js';
+import { h, say } from '/assets/dom.js';
 import { count, exact, moment, usd } from '/assets/words.js';
 
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const dark = matchMedia('(prefers-color-scheme: dark)');
 
-/** Lines over time; `say(points)` puts it in words for those who do not see it. */
-export function lines(title, unit, say) {
+/** Lines over time; `tell(ats, values)` puts them in words for those who do not see them. */
+export function lines(title, unit, tell) {
   const canvas = h('div.plot');
-  const words = h('p.hidden');
-  const element = h('figure', null, h('figcaption', null, title), canvas, words);
+  const words = h('p.hidden'), read = h('span.muted', { 'aria-hidden': 'true' });
+  const element = h('figure', null, h('figcaption', null, title, read), canvas, words);
   let plot = null, last = [[], []];
   const value = unit === 'usd' ? (n) => usd(n) : (n) => count(Math.round(n));
+
+  const latest = () => (last[1].length ? value(last[1].at(-1)) : '');
 
   function draw() {
     plot?.destroy();
@@ -20,12 +22,13 @@ export function lines(title, unit, say) {
     const axis = { stroke: ink('--muted'), font: '11px system-ui', grid: { stroke: ink('--line'), width: 1 }, ticks: { show: false } };
     plot = new window.uPlot({
       width, height: 190,
-      legend: { show: true, live: true },
+      legend: { show: false },
+      hooks: { setCursor: [({ cursor: { idx }, data: [ats, values] }) => say(read, idx == null ? latest() : `${exact(ats[idx] * 1000)}  ${value(values[idx])}`)] },
       cursor: { points: { size: 7 }, y: false },
       scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.08, 1e-9)] } },
       series: [
-        { label: 'at', value: (_, at) => (at == null ? '' : exact(at * 1000)) },
-        { label: title, stroke: ink('--accent'), fill: ink('--wash'), width: 1.75, points: { show: false }, value: (_, n) => (n == null ? '' : value(n)) },
+        {},
+        { stroke: ink('--accent'), fill: ink('--wash'), width: 1.75, points: { show: false } },
       ],
       axes: [
         { ...axis, size: 26, values: (_, ats) => ats.map((at) => moment(at * 1000)), space: 76 },
@@ -42,7 +45,8 @@ export function lines(title, unit, say) {
     update(ats, values) {
       last = [ats, values];
       element.hidden = ats.length < 2;
-      words.textContent = safe(say(ats, values));
+      say(words, tell(ats, values));
+      say(read, latest());
       if (element.hidden) return;
       if (plot) plot.setData(last);
       else requestAnimationFrame(draw);

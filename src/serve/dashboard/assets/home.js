@@ -59,7 +59,7 @@ function drawTiles(tiles, jobs, { budgets, report }) {
   const risky = open.filter((job) => ['bad', 'warn'].includes(standing(job).kind));
   const limit = day?.limit_usd;
   fill(tiles,
-    tile('#spend', day ? `Spent this ${day.period}` : 'Spent', usd(spent),
+    tile('#spend', { day: 'Spent today', month: 'Spent this month' }[day?.period] ?? 'Spent', usd(spent),
       [limit ? `of ${usd(limit)}, ${usd(day.left_usd)} left` : 'no budget is set', month ? `; a month like this: ${usd(month.cost_usd)}` : ''],
       limit && spent > 0.8 * limit ? 'warn' : '', limit ? spent / limit : null),
     tile('#models', 'Saved', usd(Math.max(0, list - cost)), `${percent(Math.max(0, list - cost), list)} of ${usd(list)} at list price`, 'good'),
@@ -89,7 +89,8 @@ function drawStrip(place, shown, jobs) {
     return b > a && h(`i.${kind}`, { title, style: { left: left(a), width: `${(100 * (b - a)) / DAY}%` } }, text ? h('span', null, text) : null);
   };
   const lane = (name, words, boxes) => h('li', null, h('span.lane', null, h('bdi', null, name)), h('div.track', { 'aria-hidden': 'true' }, boxes, h('i.now', { style: { left: left(now) } })), h('span.words', null, words));
-  const rows = (shown?.windows ?? []).map((row) => {
+  const all = shown?.windows ?? [], usable = all.filter((row) => !row.unusable);
+  const rows = (usable.length ? usable : all).map((row) => {
     const name = row.models.length === 1 ? row.models[0] : row.provider;
     const next = row.until && `until ${moment(row.until)}, then ${row.next} (in ${span(ms(row.until) - now)})`;
     return lane(name, [h('b', null, `${row.window} ${row.price ?? ''}`), ' ', next || 'always', row.unusable ? ` · ${row.unusable}` : ''],
@@ -129,7 +130,7 @@ function drawModels(place, report, jobs) {
       number(usd(row.cost_per_success_usd)), number(latency(row.p50_ms)), number(latency(row.p95_ms)), number(latency(row.p99_ms)),
       number(`${short(row.input_tokens)} / ${short(row.output_tokens)}`),
       number(count(limited.get(row.key.model) ?? 0), limited.get(row.key.model) ? 'warn' : 'zero'),
-      number(usd(row.cost_usd))))))),
+      number(usd(row.cost_usd)))))),
     report.rows_missing ? h('p.muted', null, `${count(report.rows_missing)} answers are not in the results folder yet, and not in these numbers.`) : null);
 }
 

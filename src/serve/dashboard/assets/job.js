@@ -69,7 +69,7 @@ function page(main, job) {
       buttons.update(job);
       say(state, stateWord(job));
       state.className = `state ${stateKind(job)}`;
-      say(wait, waiting(job));
+      say(wait, job.paused ? '' : waiting(job));
       const now = JSON.stringify([job.counts, job.cost_usd, job.eta, job.per_minute, job.routes, Math.floor(Date.now() / 30000)]);
       if (now === drawn) return;
       drawn = now;

@@ -75,7 +75,7 @@ function row(job) {
       buttons.update(job);
       say(state, stateWord(job));
       state.className = `state ${stateKind(job)}`;
-      say(wait, waiting(job));
+      say(wait, job.paused ? '' : waiting(job));
       say(done, `${short(ended(job))} / ${short(job.items)}  ${percent(ended(job), job.items)}`);
       say(failed, count(lost(job)));
       failed.className = lost(job) ? 'num bad' : 'num zero';
