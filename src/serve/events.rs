@@ -93,17 +93,22 @@ pub(super) fn start(app: &App) {
 
 async fn look(app: App) {
     let hub = app.hub();
-    loop {
-        let (Ok(views), Ok(Response::Budgets(budgets))) =
-            (app.views().await, app.ask(Request::Budgets).await)
-        else {
-            return;
-        };
-        let seq = hub.board().see(views, budgets, clock::now());
-        hub.changed.send_if_modified(|known| std::mem::replace(known, seq) != seq);
+    while look_once(&app).await.is_ok() {
         let pace = if hub.listeners.load(Ordering::Relaxed) > 0 { PACE } else { SLOW_PACE };
         let _ = tokio::time::timeout(pace, hub.joined.notified()).await;
     }
+}
+
+/// Takes in how everything is now.
+async fn look_once(app: &App) -> Result<(), ApiError> {
+    let views = app.views().await?;
+    let Response::Budgets(budgets) = app.ask(Request::Budgets).await? else {
+        return Err(ApiError::internal("budgets were asked for, something else came"));
+    };
+    let hub = app.hub();
+    let seq = hub.board().see(views, budgets, clock::now());
+    hub.changed.send_if_modified(|known| std::mem::replace(known, seq) != seq);
+    Ok(())
 }
 
 async fn listen(
@@ -112,9 +117,8 @@ async fn listen(
     headers: HeaderMap,
 ) -> Result<HttpResponse, ApiError> {
     let hub = app.hub();
-    if !app.is_ready() {
-        return Err(ApiError::unavailable("the store is being opened", PACE));
-    }
+    // While nobody listened, nobody looked much.
+    look_once(&app).await?;
     if hub.listeners.fetch_add(1, Ordering::Relaxed) >= MAX_LISTENERS {
         hub.listeners.fetch_sub(1, Ordering::Relaxed);
         return Err(ApiError::unavailable("too many listen already", HEARTBEAT));

@@ -55,6 +55,9 @@ export function lines(title, unit, tell) {
   };
 }
 
+/** The colour of a price window: the cheap ones, the dear ones, those that never change, others. */
+const shade = (name) => `w${/off|cheap|night|discount/.test(name) ? 2 : /peak|dear|day/.test(name) ? 1 : name === 'flat' ? 0 : 3}`;
+
 /** Bars of what was spent an hour, the windows of its prices on top of each other. */
 export function hours(rows) {
   const byHour = new Map();
@@ -73,10 +76,10 @@ export function hours(rows) {
   const most = Math.max(...all.map(([, parts]) => cost(parts)), 1e-12);
   const bars = all.map(([at, parts]) => h('div.hour', { title: `${moment(at)}  ${usd(cost(parts))}` },
     parts.sort((a, b) => windows.indexOf(a.window) - windows.indexOf(b.window)).map((row) =>
-      h(`i.w${windows.indexOf(row.window) % 4}`, { style: { height: `${(100 * row.cost_nano_usd) / 1e9 / most}%` } }))));
+      h(`i.${shade(row.window)}`, { style: { height: `${(100 * row.cost_nano_usd) / 1e9 / most}%` } }))));
   const named = all.filter((_, index) => index % Math.ceil(all.length / 5) === 0);
   return h('div.hours', { role: 'img', 'aria-label': `Spent by hour: ${all.filter(([, parts]) => parts.length).slice(-6).map(([at, parts]) => `${moment(at)} ${usd(cost(parts))}`).join(', ')}` },
     h('div.bars', null, bars),
     h('div.scale', { 'aria-hidden': 'true' }, named.map(([at]) => h('span', { style: { left: `${(100 * (at - all[0][0])) / (all.length * 3600000)}%` } }, moment(at)))),
-    h('p.key', { 'aria-hidden': 'true' }, windows.map((name, index) => h('span', null, h(`i.w${index % 4}`), name)), h('span.most', null, `most ${usd(most)} an hour`)));
+    h('p.key', { 'aria-hidden': 'true' }, windows.map((name) => h('span', null, h(`i.${shade(name)}`), name)), h('span.most', null, `most ${usd(most)} an hour`)));
 }

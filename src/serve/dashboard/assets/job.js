@@ -141,7 +141,7 @@ function itemTable(job) {
       if (mine !== turn) return;
       shown = found.items.length;
       all = skip + shown + found.more;
-      fill(body, found.items.map(row));
+      fill(body, shown ? found.items.map(row) : h('tr', null, h('td.muted', { colspan: '6' }, 'None so far.')));
       pager.dataset.key = '';
       pages(pager, Math.floor(skip / PAGE), all, PAGE, (to) => { skip = to * PAGE; load(); });
       const rest = Object.entries(found.not_listed).map(([word, n]) => `${short(n)} ${word}`).join(', ');

@@ -9,8 +9,9 @@ const MOST = 20000;
 /** Text of others, whole lines, cut where it would be too long to show. */
 function quote(title, text) {
   if (text == null) return null;
+  if (text === '') return [h('h4', null, title), h('p.muted', null, 'nothing: the text is empty')];
   const cut = text.length > MOST ? `${text.slice(0, MOST)}\n… ${text.length - MOST} more characters` : text;
-  const pre = h('pre', { tabindex: '0', dir: 'auto', 'aria-label': title });
+  const pre = h('pre', { tabindex: '0', role: 'group', dir: 'auto', 'aria-label': title });
   pre.textContent = block(cut);
   return [h('h4', null, title), pre];
 }
