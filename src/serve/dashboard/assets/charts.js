@@ -31,7 +31,7 @@ export function lines(title, unit, tell) {
         { stroke: ink('--accent'), fill: ink('--wash'), width: 1.75, points: { show: false } },
       ],
       axes: [
-        { ...axis, size: 26, values: (_, ats) => ats.map((at) => moment(at * 1000)), space: 76 },
+        { ...axis, size: 26, values: (_, ats) => ats.map((at) => (ats[1] - ats[0] < 60 ? exact : moment)(at * 1000)), space: 84 },
         { ...axis, size: 54, values: (_, ns) => ns.map(value), space: 36 },
       ],
     }, last, canvas);

@@ -88,7 +88,7 @@ function rate(points) {
   const found = [];
   let from = points[0];
   if (!from) return found;
-  const least = Math.max(1000, (new Date(points.at(-1).at) - new Date(from.at)) / 60);
+  const least = Math.max(3000, (new Date(points.at(-1).at) - new Date(from.at)) / 40);
   for (const point of points.slice(1)) {
     const took = new Date(point.at) - new Date(from.at);
     if (took < least) continue;
