@@ -44,7 +44,7 @@
 //! S  simulate   the simulated provider over HTTP
 //! S  config     overnight.toml → settings       S  control    the local socket
 //! S  webhook    alerts, signed
-//! S  serve      the HTTP API of the daemon
+//! S  serve      the HTTP API of the daemon, and its dashboard
 //! S  cli        one file a verb
 //! ```
 //!

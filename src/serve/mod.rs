@@ -1,4 +1,4 @@
-//! The HTTP API of `overnight daemon`, on one port.
+//! The HTTP API of `overnight daemon` and its dashboard, on one port.
 //!
 //! It runs on a thread with a runtime of its own, so that a large upload never slows dispatch, nor the
 //! other way round, and reaches the engine only by questions to its owner ([`App::ask`]), as commands do

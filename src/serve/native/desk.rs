@@ -7,7 +7,7 @@
 //! Shell.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -29,6 +29,8 @@ use crate::view::JobView;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// And this often for a report, which a page that is left open asks for again and again.
 const REPORT_EVERY: Duration = Duration::from_secs(120);
+/// Downloads at once: the threads they hold are those that uploads and looks wait for.
+const DOWNLOADS: usize = 4;
 /// Reports that are kept.
 const REPORTS: usize = 32;
 /// A report is as good for so long at least.
@@ -40,8 +42,10 @@ const REPORT_REST: u32 = 20;
 pub(in crate::serve) struct Desk {
     written_out: Mutex<BTreeMap<JobId, Timestamp>>,
     reports: Mutex<BTreeMap<String, Report>>,
-    /// One report is made at a time.
+    /// One report or plan is made at a time.
     pub(super) reading: Semaphore,
+    /// Downloads, each of which holds a thread for as long as its client reads.
+    pub(super) downloads: Arc<Semaphore>,
     /// One submission under a key of its client's is looked at at a time.
     pub(super) keys: tokio::sync::Mutex<()>,
 }
@@ -52,6 +56,7 @@ impl Default for Desk {
             written_out: Mutex::default(),
             reports: Mutex::default(),
             reading: Semaphore::new(1),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
             keys: tokio::sync::Mutex::default(),
         }
     }

@@ -38,10 +38,11 @@ pub(super) async fn routes(
 /// As `windows --json`.
 pub(super) async fn windows(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Query(Pattern { pattern, all }): Query<Pattern>,
 ) -> Result<Document, ApiError> {
     let mut shown = show::windows(&app.config().catalog, clock::now(), all);
+    shown.windows.retain(|row| row.models.is_empty() || row.models.iter().any(|model| caller.may_use(model)));
     if let Some(pattern) = &pattern {
         shown.keep(pattern);
     }

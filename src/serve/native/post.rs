@@ -156,6 +156,7 @@ pub(super) async fn plan(
     caller: Caller,
     RawJson(bytes): RawJson,
 ) -> Result<Document, ApiError> {
+    let _one = app.desk().reading.acquire().await.map_err(ApiError::internal)?;
     app.blocking(move |app| {
         let body = Body::read(&bytes)?;
         let options = read_options(&body.options, &caller)?;

@@ -1,6 +1,7 @@
 //! What was written of a job: items, attempts, results, its course; and reports over several jobs.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -37,6 +38,8 @@ const PAGE: usize = 100;
 const LONGEST_PAGE: usize = 1_000;
 /// Stretches that a course is divided into.
 const STRETCHES: usize = 240;
+/// One that was turned away may come again in so long.
+const DOWNLOAD_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of a download that are sent at once.
 const PIECE: usize = 64 << 10;
 
@@ -134,6 +137,8 @@ pub(super) async fn results(
     Path(job): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = named(&job)?;
+    let place = app.desk().downloads.clone().try_acquire_owned();
+    let place = place.map_err(|_| ApiError::unavailable("too many downloads already", DOWNLOAD_PAUSE))?;
     let opened = app.blocking(move |app| {
         let Opened { rows, chain } = Opened::new(app, &caller, &job)?;
         chain.require_rows(&rows.folder).map_err(refused)?;
@@ -148,6 +153,7 @@ pub(super) async fn results(
     };
     let (sender, pieces) = Pieces::new();
     tokio::task::spawn_blocking(move || {
+        let _place = place;
         let mut out = io::BufWriter::with_capacity(PIECE, ToClient(sender.clone()));
         if let Err(error) = export::to_stream(&folder, &export, &mut out, clock::now()) {
             tracing::warn!("a download broke off: {error}");
@@ -221,7 +227,7 @@ fn joined(mut rows: Vec<Point>, seen: Vec<Point>) -> Vec<Point> {
 fn course(mut ends: Vec<(Timestamp, bool, i64)>) -> Vec<Point> {
     ends.sort_unstable();
     let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Vec::new() };
-    let stretch = (last.0.since(first.0) / STRETCHES as u32).max(std::time::Duration::from_millis(1));
+    let stretch = (last.0.since(first.0) / STRETCHES as u32).max(Duration::from_millis(1));
     let mut points: Vec<Point> = Vec::new();
     let (mut ended, mut succeeded, mut nano) = (0, 0, 0_i128);
     let mut until = first.0 + stretch;
@@ -297,8 +303,6 @@ fn words(list: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(second: u64) -> Timestamp {

@@ -2,6 +2,7 @@
 // as the tab is open, and sent in a header only.
 
 const KEY = 'overnight-token';
+const SILENCE = 45000;
 let wanted = null;
 
 export const token = () => sessionStorage.getItem(KEY);
@@ -43,27 +44,34 @@ export async function download(path, name) {
 export async function follow(tell, state) {
   let last = null, pause = 500;
   for (;;) {
+    // A connection that is dead without saying so: the daemon is never silent for so long.
+    const stop = new AbortController();
+    let alarm;
+    const alive = () => { clearTimeout(alarm); alarm = setTimeout(() => stop.abort(), SILENCE); };
     try {
-      const answer = await send('/api/v1/events', { headers: last ? { 'last-event-id': last } : {} });
+      alive();
+      const answer = await send('/api/v1/events', { headers: last ? { 'last-event-id': last } : {}, signal: stop.signal });
       state('live');
       pause = 500;
-      for await (const event of events(answer.body)) {
+      for await (const event of events(answer.body, alive)) {
         if (event.id) last = event.id;
         if (event.data) tell(event.event, JSON.parse(event.data));
       }
     } catch { /* cut off: said below, tried again */ }
+    clearTimeout(alarm);
     state('lost');
     await new Promise((done) => setTimeout(done, pause));
     pause = Math.min(pause * 2, 15000);
   }
 }
 
-async function* events(body) {
+async function* events(body, alive) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
+    alive();
     text += value;
     const whole = text.split('\n\n');
     text = whole.pop();
