@@ -230,16 +230,16 @@ fn course(mut ends: Vec<(Timestamp, bool, i64)>) -> Vec<Point> {
     let stretch = (last.0.since(first.0) / STRETCHES as u32).max(Duration::from_millis(1));
     let mut points: Vec<Point> = Vec::new();
     let (mut ended, mut succeeded, mut nano) = (0, 0, 0_i128);
-    let mut until = first.0 + stretch;
+    let start = first.0;
+    let stretch_of = |at: Timestamp| at.since(start).as_micros() / stretch.as_micros();
     for (index, &(at, is_success, cost)) in ends.iter().enumerate() {
         ended += 1;
         succeeded += u32::from(is_success);
         nano += i128::from(cost);
-        let is_end = ends.get(index + 1).is_none_or(|next| next.0 >= until);
+        let is_end = ends.get(index + 1).is_none_or(|next| stretch_of(next.0) != stretch_of(at));
         if is_end {
             let cost_usd = Usd::from_pico(nano * 1_000).as_f64();
             points.push(Point { at, ended, succeeded, cost_usd });
-            until = at + stretch;
         }
     }
     points
@@ -286,6 +286,11 @@ pub(super) async fn report(
     app.blocking(move |app| {
         let (context, began) = (desk::context(app), clock::now());
         let mut rows = desk::rows(&context, &caller)?;
+        // Rows whose job was removed belong to nobody we know.
+        let unseen = args.jobs.iter().find(|job| rows.views.iter().all(|view| view.job_id.as_str() != *job));
+        if let Some(job) = unseen {
+            return Err(ApiError::not_found("job", job));
+        }
         let chain_of =
             |rows: &mut Rows, context: &Context, job: &JobId| desk::for_report(app, rows, context, job);
         let (report, _) = reports::read(&args, &mut rows, &context, chain_of).map_err(refused)?;

@@ -158,7 +158,7 @@ fn a_tenant_sees_its_own_jobs_rows_and_money_only() {
     assert_eq!(found(other.get("/api/v1/report?since=2d"))["total"]["attempts"], 0);
     assert_eq!(found(acme.get("/api/v1/report?since=2d"))["total"]["succeeded"], 3);
     let id = job["job_id"].as_str().unwrap();
-    refused(&other.get(&format!("/api/v1/report?job={id}")), 404, "no_such_job");
+    refused(&other.get(&format!("/api/v1/report?job={id}")), 404, "not_found");
     assert!(!events(&other, None, 1)[0].1.contains("secret"));
     assert!(events(&acme, None, 1)[0].1.contains("secret"));
 }

@@ -29,14 +29,6 @@ export function h(what, props, ...children) {
   return element;
 }
 
-/** The same for drawings. */
-export function svg(tag, props, ...children) {
-  const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
-  for (const [name, value] of Object.entries(props ?? {})) if (value != null) element.setAttribute(name, value);
-  put(element, children);
-  return element;
-}
-
 function set(element, props) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value == null || value === false) continue;
