@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Cursor;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -47,7 +48,7 @@ struct Body {
 /// Where lines are.
 enum Lines {
     File { name: String, path: PathBuf },
-    Given(Vec<u8>),
+    Given(Arc<[u8]>),
 }
 
 impl Body {
@@ -97,15 +98,16 @@ fn unbroken(json: &str) -> Vec<u8> {
 }
 
 impl Lines {
-    fn source(self) -> Result<Source, NotTaken> {
+    /// From their beginning.
+    fn source(&self) -> Result<Source, NotTaken> {
         let kind = Some(FileKind::Jsonl);
         match self {
             Lines::File { name, path } => {
                 let file = File::open(path).map_err(|error| ApiError::storage(&error))?;
-                Ok(Source::from_reader(&name, kind, Box::new(file))?)
+                Ok(Source::from_reader(name, kind, Box::new(file))?)
             }
             Lines::Given(bytes) => {
-                Ok(Source::from_reader("items.jsonl", kind, Box::new(Cursor::new(bytes)))?)
+                Ok(Source::from_reader("items.jsonl", kind, Box::new(Cursor::new(bytes.clone())))?)
             }
         }
     }
