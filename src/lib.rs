@@ -46,7 +46,7 @@
 //! S  simulate   the simulated provider over HTTP
 //! S  config     overnight.toml → settings       S  control    the local socket
 //! S  webhook    alerts, signed                  S  traces     spans of attempts, over OTLP
-//! S  serve      the HTTP API of the daemon
+//! S  serve      the HTTP API of the daemon, and its dashboard
 //! S  cli        one file a verb
 //! ```
 //!

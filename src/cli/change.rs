@@ -23,7 +23,7 @@ pub enum Wish {
 
 impl Wish {
     /// The changes that make it so, in order.
-    pub(super) fn changes(self) -> Vec<JobChange> {
+    pub(crate) fn changes(self) -> Vec<JobChange> {
         match self {
             Wish::Cancel => vec![JobChange::Cancelled],
             Wish::Pause => vec![JobChange::Paused],
@@ -32,7 +32,7 @@ impl Wish {
         }
     }
 
-    fn verb(self) -> &'static str {
+    pub(crate) fn verb(self) -> &'static str {
         match self {
             Wish::Cancel => "cancel",
             Wish::Pause => "pause",

@@ -26,24 +26,29 @@ pub fn run(args: &ItemsArgs, context: &Context) -> Result<Exit, CliError> {
     let mut rows = Rows::open(context)?;
     let job = rows.find(&args.job)?;
     let chain = rows.chain(context, &job)?;
-    let mut list = List { args, items: Vec::new(), more: 0 };
-    list.ended(&rows, &chain)?;
-    let mut not_listed = BTreeMap::new();
-    if args.reasons.is_empty() {
-        match &rows.hold {
-            Some(Hold::Ours(session)) => list.waiting(&rows, session, &chain)?,
-            Some(Hold::Theirs(_)) => not_listed = counted(args, &rows, &chain),
-            None => {}
-        }
-    }
-    let List { items, more, .. } = list;
-    let items = Items { schema: "overnight.items/1", job_id: job.to_string(), items, more, not_listed };
+    let items = list(args, &rows, &chain)?;
     rows.close()?;
     match context.globals.json {
         true => context.print(&json(&items)?)?,
         false => context.print(&render_items(&items))?,
     }
     Ok(Exit::Done)
+}
+
+/// The items of a chain that are asked for.
+pub(crate) fn list(args: &ItemsArgs, rows: &Rows, chain: &Chain) -> Result<Items, CliError> {
+    let mut list = List { args, items: Vec::new(), more: 0 };
+    list.ended(rows, chain)?;
+    let mut not_listed = BTreeMap::new();
+    if args.reasons.is_empty() {
+        match &rows.hold {
+            Some(Hold::Ours(session)) => list.waiting(rows, session, chain)?,
+            Some(Hold::Theirs(_)) => not_listed = counted(args, rows, chain),
+            None => {}
+        }
+    }
+    let List { items, more, .. } = list;
+    Ok(Items { schema: "overnight.items/1", job_id: chain.id.to_string(), items, more, not_listed })
 }
 
 /// One document as it is.
@@ -79,7 +84,8 @@ impl List<'_> {
         }
         let tags = self.args.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
         let filter = Filter { states, reasons: self.args.reasons.clone(), tags, custom_id: None };
-        let selection = Selection::results(&rows.folder, &chain.links, &filter)?;
+        let mut selection = Selection::results(&rows.folder, &chain.links, &filter)?;
+        selection.skip(self.args.skip);
         for row in read::results(&selection, Texts::Without).take(self.args.limit) {
             self.push(row?.into());
         }

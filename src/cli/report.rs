@@ -40,11 +40,7 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Exit, CliError> {
     let kind = args.output.as_deref().map(Kind::of).transpose()?;
     let now = context.setting().now;
     let mut rows = Rows::open(context)?;
-    let asked: Vec<JobId> = match args.jobs.is_empty() {
-        true => lately(&rows.views, now, args.since.unwrap_or(A_DAY)),
-        false => args.jobs.iter().map(|asked| rows.find(asked)).collect::<Result<_, _>>()?,
-    };
-    let Gathered { report, all, samples } = gather(&mut rows, asked, &args.by, args.samples, context, now)?;
+    let Gathered { report, all, samples } = read(args, &mut rows, context, Rows::chain)?;
     rows.close()?;
     for note in unseen(&args.by, &all) {
         context.note(&Line::new().add(Paint::Warn, note));
@@ -57,24 +53,39 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
+/// Reads the rows of the jobs that are asked for, which `chain_of` makes out, and adds them up.
+pub(crate) fn read(
+    args: &ReportArgs,
+    rows: &mut Rows,
+    context: &Context,
+    chain_of: impl Fn(&mut Rows, &Context, &JobId) -> Result<Chain, CliError>,
+) -> Result<Gathered, CliError> {
+    let now = context.setting().now;
+    let asked: Vec<JobId> = match args.jobs.is_empty() {
+        true => lately(&rows.views, now, args.since.unwrap_or(A_DAY)),
+        false => args.jobs.iter().map(|asked| rows.find(asked)).collect::<Result<_, _>>()?,
+    };
+    gather(rows, asked, (&args.by, args.samples), context, now, chain_of)
+}
+
 /// What a report shows.
-pub(super) struct Gathered {
+pub(crate) struct Gathered {
     /// The jobs, and what their rows add up to.
-    pub(super) report: Report,
+    pub(crate) report: Report,
     /// The same sums, by whatever was asked for.
-    pub(super) all: Attribution,
+    pub(crate) all: Attribution,
     /// Items to show.
-    pub(super) samples: Vec<Sample>,
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// Reads every row of these jobs and their retries once.
 pub(super) fn gather(
     rows: &mut Rows,
     mut asked: Vec<JobId>,
-    by: &[Key],
-    samples: usize,
+    (by, samples): (&[Key], usize),
     context: &Context,
     now: Timestamp,
+    chain_of: impl Fn(&mut Rows, &Context, &JobId) -> Result<Chain, CliError>,
 ) -> Result<Gathered, CliError> {
     // A retry is read with the job it repeats, so that job comes first.
     asked.sort_by_key(|job| rows.view(job).map(|view| view.submitted_at));
@@ -88,7 +99,7 @@ pub(super) fn gather(
     };
     for job in &asked {
         if reading.jobs.iter().all(|report| report.job_id != *job) {
-            let chain = rows.chain(context, job)?;
+            let chain = chain_of(rows, context, job)?;
             reading.read(rows, &chain)?;
         }
     }

@@ -41,7 +41,7 @@ type Place = (JobId, ItemIndex);
 
 /// `overnight retry --json`.
 #[derive(Debug, Serialize)]
-struct Retried {
+pub(crate) struct Retried {
     schema: &'static str,
     /// The new job; absent where nothing was queued.
     job_id: Option<JobId>,
@@ -61,6 +61,13 @@ struct Retried {
 
 /// Queues what did not succeed again.
 pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError> {
+    let (retried, has_owner) = retry(args, context)?;
+    tell(&retried, has_owner, context)?;
+    Ok(Exit::Done)
+}
+
+/// The same without a word; also whether somebody works on it.
+pub(crate) fn retry(args: &RetryArgs, context: &Context) -> Result<(Retried, bool), CliError> {
     let mut rows = Rows::open(context)?;
     let of = rows.find(&args.job)?;
     let chain = rows.chain(context, &of)?;
@@ -93,8 +100,7 @@ pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError> {
     }
     let has_owner = matches!(rows.hold, Some(Hold::Theirs(_)));
     rows.close()?;
-    tell(&retried, has_owner, context)?;
-    Ok(Exit::Done)
+    Ok((retried, has_owner))
 }
 
 /// What the flags ask for in the place of what the old job asked for.

@@ -113,8 +113,14 @@ impl Rows {
 
     /// Makes all rows of a job and its retries readable.
     pub fn chain(&mut self, context: &Context, job: &JobId) -> Result<Chain, CliError> {
+        self.write_out(context, &self.with_retries(job))?;
+        self.as_written(job)
+    }
+
+    /// The rows of a job and its retries that are readable already: what one may ask for often, because it
+    /// makes no parts.
+    pub fn as_written(&self, job: &JobId) -> Result<Chain, CliError> {
         let jobs = self.with_retries(job);
-        self.write_out(context, &jobs)?;
         let mut chain = Chain {
             id: job.clone(),
             name: self.view(job).map_or_else(|| job.to_string(), |view| view.name.clone()),

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::items::{json, word};
-use super::rows::Rows;
+use super::rows::{Chain, Rows};
 use super::session::Hold;
 use super::zone::Here;
 use crate::job::{Item, ItemIndex, JobId};
@@ -20,29 +20,35 @@ pub fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
     let mut rows = Rows::open(context)?;
     let job = rows.find(&args.job)?;
     let chain = rows.chain(context, &job)?;
-    let (result, attempts) = read::item(&rows.folder, &chain.links, &args.item)?;
-    let place = match (&result, attempts.last()) {
-        (Some(row), _) => Some((JobId::new(row.job_id.as_str()), row.item_index)),
-        (None, Some(row)) => Some((JobId::new(row.job_id.as_str()), row.item_index)),
-        (None, None) => None,
-    };
-    let item = match &place {
-        Some((job, index)) => prompt(&rows, job, *index)?,
-        None => Some(search(&rows, &job, &args.item)?.ok_or_else(|| no_such_item(&job, &args.item))?),
-    };
-    let state = match (&place, &item) {
-        (Some((job, index)), _) => state(&rows, job, *index),
-        (None, Some(item)) => state(&rows, &job, item.index),
-        (None, None) => "pending",
-    };
-    let prompt = item.map(|item| String::from_utf8_lossy(&item.body.json).into_owned());
-    let show = Show::new(job.as_str(), &args.item, state, result, attempts, prompt);
+    let show = of(&rows, &chain, &args.item)?;
     rows.close()?;
     match context.globals.json {
         true => context.print(&json(&show)?)?,
         false => context.print(&render_show(&show, &Here))?,
     }
     Ok(Exit::Done)
+}
+
+/// All that is known of an item.
+pub(crate) fn of(rows: &Rows, chain: &Chain, name: &str) -> Result<Show, CliError> {
+    let job = &chain.id;
+    let (result, attempts) = read::item(&rows.folder, &chain.links, name)?;
+    let place = match (&result, attempts.last()) {
+        (Some(row), _) => Some((JobId::new(row.job_id.as_str()), row.item_index)),
+        (None, Some(row)) => Some((JobId::new(row.job_id.as_str()), row.item_index)),
+        (None, None) => None,
+    };
+    let item = match &place {
+        Some((job, index)) => prompt(rows, job, *index)?,
+        None => Some(search(rows, job, name)?.ok_or_else(|| no_such_item(job, name))?),
+    };
+    let state = match (&place, &item) {
+        (Some((job, index)), _) => state(rows, job, *index),
+        (None, Some(item)) => state(rows, job, item.index),
+        (None, None) => "pending",
+    };
+    let prompt = item.map(|item| String::from_utf8_lossy(&item.body.json).into_owned());
+    Ok(Show::new(job.as_str(), name, state, result, attempts, prompt))
 }
 
 fn no_such_item(job: &JobId, item: &str) -> CliError {

@@ -16,10 +16,10 @@ use crate::view::{AllowanceView, BudgetView, JobView};
 
 /// With `--json`, everything at once.
 #[derive(Serialize)]
-struct Shown<'a> {
-    jobs: &'a [JobView],
-    budgets: &'a [BudgetView],
-    allowances: &'a [AllowanceView],
+pub(crate) struct Shown<'a> {
+    pub(crate) jobs: &'a [JobView],
+    pub(crate) budgets: &'a [BudgetView],
+    pub(crate) allowances: &'a [AllowanceView],
 }
 
 /// Prints the state of all jobs, or of one.

@@ -50,6 +50,27 @@ pub fn final_states(
     Ok(states)
 }
 
+/// When each item in a job's committed parts ended, whether well, and what it cost in nano-dollars; in no
+/// order.
+pub fn ends(folder: &Folder, job: &JobId) -> Result<Vec<(Timestamp, bool, i64)>, ResultsError> {
+    let mut ends = Vec::new();
+    for path in folder.parts(Table::Results, job, None)?.into_values() {
+        let part = PartFile::open(Table::Results, path)?;
+        for batch in part.scan(&["ended_at", "status", "cost_nano_usd"])? {
+            let batch = batch?;
+            let at = batch["ended_at"].as_primitive::<TimestampMicrosecondType>();
+            let status = batch["status"].as_string::<i32>();
+            let cost = batch["cost_nano_usd"].as_primitive::<Int64Type>();
+            let succeeded = ItemStatus::Succeeded.as_str();
+            let row = |row| {
+                (Timestamp::from_micros(at.value(row)), status.value(row) == succeeded, cost.value(row))
+            };
+            ends.extend((0..batch.num_rows()).map(row));
+        }
+    }
+    Ok(ends)
+}
+
 /// Result rows in order, without holding more than a window of them.
 pub fn results(
     selection: &Selection,

@@ -164,6 +164,11 @@ impl Selection {
         self.rows.is_empty()
     }
 
+    /// Without the first `n` rows.
+    pub fn skip(&mut self, n: usize) {
+        self.rows.drain(..n.min(self.rows.len()));
+    }
+
     /// Of which table.
     pub fn table(&self) -> Table {
         self.table

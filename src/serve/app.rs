@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::ApiError;
 use super::recent::Recent;
 use super::tokens::InForce;
-use super::{batches, files};
+use super::{batches, events, files, native};
 use crate::config::Config;
 use crate::control::{Asked, RefusedCode, Request, Response};
 use crate::job::JobId;
@@ -33,6 +33,8 @@ struct Shared {
     state: PathBuf,
     address: SocketAddr,
     tokens: InForce,
+    hub: events::Hub,
+    desk: native::Desk,
     opened: OnceLock<Opened>,
 }
 
@@ -49,7 +51,8 @@ impl App {
         let state = config.state_dir.clone();
         let tokens = InForce::new(&state, config.daemon.token.as_ref());
         let config = RwLock::new(Arc::new(config));
-        App(Arc::new(Shared { config, state, address, tokens, opened: OnceLock::new() }))
+        let (hub, desk) = (events::Hub::new(), native::Desk::default());
+        App(Arc::new(Shared { config, state, address, tokens, hub, desk, opened: OnceLock::new() }))
     }
 
     /// The config was read again; requests that come from now on go by it. The address, the state folder
@@ -83,6 +86,16 @@ impl App {
 
     pub(super) fn tokens(&self) -> &InForce {
         &self.0.tokens
+    }
+
+    /// What changes, for those who listen.
+    pub(super) fn hub(&self) -> &events::Hub {
+        &self.0.hub
+    }
+
+    /// What the native API keeps between requests.
+    pub(super) fn desk(&self) -> &native::Desk {
+        &self.0.desk
     }
 
     /// Whether requests can be served.

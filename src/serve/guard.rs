@@ -17,17 +17,20 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode};
 
 use super::app::App;
+use super::dashboard;
 use super::error::ApiError;
 use crate::tenant::Caller;
 
-/// Paths that say only whether we are well.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+/// Paths that say only whether we are well, and the page, which knows nothing until it is given a token.
+fn is_open(path: &str) -> bool {
+    ["/healthz", "/readyz"].contains(&path) || dashboard::is_page(path)
+}
 
 /// Whether a request is let in, and whose it is.
 pub(super) fn admit(app: &App, parts: &Parts) -> Result<Caller, ApiError> {
     check_host(app, parts)?;
     check_site(parts)?;
-    if OPEN.contains(&parts.uri.path()) {
+    if is_open(parts.uri.path()) {
         return Ok(Caller::Operator);
     }
     app.tokens().caller(bearer(&parts.headers)).ok_or_else(|| {

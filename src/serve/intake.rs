@@ -39,10 +39,12 @@ pub(super) struct Submission {
     pub(super) job: JobId,
     pub(super) caller: Caller,
     pub(super) options: Options,
-    /// Unless the options name another.
-    pub(super) deadline: Timestamp,
-    /// The format its lines are in.
-    pub(super) wire: Wire,
+    /// Unless the options name another; without either, the config's.
+    pub(super) deadline: Option<Timestamp>,
+    /// The format its lines are in; any, and mixed, where none is named.
+    pub(super) wire: Option<Wire>,
+    /// Knows what was sent again.
+    pub(super) fingerprint: String,
     /// Gives it from its beginning; it is read twice.
     pub(super) open: Box<dyn Fn() -> Result<Source, NotTaken>>,
 }
@@ -71,7 +73,7 @@ pub(super) fn stage(
     submission: Submission,
     is_wanted: impl FnOnce() -> bool,
 ) -> Result<Option<Job>, NotTaken> {
-    let Submission { job, caller, options, deadline, wire, open } = submission;
+    let Submission { job, caller, options, deadline, wire, fingerprint, open } = submission;
     let config = app.config();
     let mut ask = asked(&config, &caller, options, deadline, wire)?;
     let classes = survey(&config, open()?, &ask, &caller)?;
@@ -79,7 +81,7 @@ pub(super) fn stage(
     let mut staged = Staged::new(FileStore::stage_beside(app.state_dir(), &job)?);
     let summary = read(&config, open()?, &ask, &mut |item| Ok(staged.push(item)?))?;
     let mut source = summary.source.clone();
-    source.fingerprint = job.to_string();
+    source.fingerprint = fingerprint;
     let job = Job {
         id: job,
         name: ask.name.clone(),
@@ -106,15 +108,15 @@ pub(super) fn adopt(app: &App, job: &JobId) -> Result<(), ApiError> {
 }
 
 /// What is asked of the job, as `submit` would have it, within what the caller may.
-fn asked(
+pub(super) fn asked(
     config: &Config,
     caller: &Caller,
     options: Options,
-    deadline: Timestamp,
-    wire: Wire,
+    deadline: Option<Timestamp>,
+    wire: Option<Wire>,
 ) -> Result<Ask, NotTaken> {
     let Options { mut flags, queue, check, max_attempts } = options;
-    flags.deadline = flags.deadline.or(Some(MomentArg::At(deadline)));
+    flags.deadline = flags.deadline.or(deadline.map(MomentArg::At));
     let mut ask = ask(&flags, &queue, config, clock::now())?;
     ask.options.check = check.or_else(|| ask.options.check.take());
     ask.options.max_attempts = max_attempts.unwrap_or(ask.options.max_attempts);
@@ -134,11 +136,11 @@ fn allowed(caller: &Caller, ladder: &Ladder) -> Ladder {
 }
 
 /// What else a line must hold.
-fn judge(usual: Judge, wire: Wire, fixed: BTreeMap<String, String>) -> Judge {
+fn judge(usual: Judge, wire: Option<Wire>, fixed: BTreeMap<String, String>) -> Judge {
     Judge::new(move |item| {
         // Anthropic's and Gemini's batch lines name no URL, and fit any endpoint.
         let names_url = !matches!(item.wire, Wire::Messages | Wire::GenerateContent);
-        if names_url && item.wire != wire {
+        if let Some(wire) = wire.filter(|&wire| names_url && item.wire != wire) {
             return Err(format!(
                 "this is a request to {}, and the batch is of {}",
                 item.wire.endpoint(),

@@ -1,4 +1,4 @@
-//! The HTTP API of `overnight daemon`, on one port.
+//! The HTTP API of `overnight daemon` and its dashboard, on one port.
 //!
 //! It runs on a thread with a runtime of its own, so that a large upload never slows dispatch, nor the
 //! other way round, and reaches the engine only by questions to its owner ([`App::ask`]), as commands do
@@ -10,7 +10,9 @@
 //! accept ─ patience ─ guard ─ router ─┬─ health            /healthz /readyz
 //!                       │             ├─ models            /v1/models
 //!                       └ tokens      ├─ files, batches    /v1/files /v1/batches
-//!                                     └─ sync              /v1/chat/completions …
+//!                                     ├─ sync              /v1/chat/completions …
+//!                                     ├─ native, events    /api/v1: jobs as the commands show them
+//!                                     └─ dashboard         / and its assets
 //! ```
 //!
 //! | file | takes → gives |
@@ -48,8 +50,10 @@ use crate::control::Asked;
 mod accept;
 mod app;
 mod batches;
+mod dashboard;
 mod durable;
 pub mod error;
+mod events;
 mod expiry;
 mod extract;
 mod files;
@@ -58,6 +62,7 @@ mod health;
 mod id;
 mod intake;
 mod models;
+mod native;
 mod page;
 mod patience;
 mod recent;
@@ -125,6 +130,7 @@ impl Server {
     pub fn open(&self, driver: mpsc::Sender<Asked>) -> io::Result<()> {
         let _inside = self.runtime.enter();
         self.app.open(driver)?;
+        events::start(&self.app);
         batches::start(&self.app).map_err(|error| io::Error::other(error.message().to_owned()))
     }
 }
@@ -146,7 +152,9 @@ fn routes(app: App) -> Router {
         .merge(models::routes())
         .merge(files::routes())
         .merge(batches::routes())
-        .merge(sync::routes());
+        .merge(sync::routes())
+        .merge(native::routes())
+        .merge(dashboard::routes());
     routes.fallback(nothing_there).method_not_allowed_fallback(not_like_this).with_state(app)
 }
 

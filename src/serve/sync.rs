@@ -84,7 +84,9 @@ async fn answer(
             let line = Box::new(Cursor::new(line.clone()));
             Ok(Source::from_reader("request", Some(FileKind::Jsonl), line)?)
         });
-        submit(app, Submission { job: queued, caller, options, deadline, wire, open }, &has_left)
+        let (deadline, wire, fingerprint) = (Some(deadline), Some(wire), queued.to_string());
+        let submission = Submission { job: queued, caller, options, deadline, wire, fingerprint, open };
+        submit(app, submission, &has_left)
     })
     .await?;
     let view = waiting.for_end(deadline + GRACE).await?;

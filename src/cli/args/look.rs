@@ -142,6 +142,9 @@ pub struct ItemsArgs {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
+    /// Leave out so many that ended first: pages, for those who ask over HTTP
+    #[arg(skip)]
+    pub skip: usize,
 }
 
 /// `overnight show`.

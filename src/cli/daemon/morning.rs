@@ -63,7 +63,7 @@ pub(super) fn write(
         }
         Of::Job(job) => (vec![job.clone()], job.to_string(), None),
     };
-    let Gathered { mut report, all, samples } = gather(rows, jobs, &[], 0, context, now)?;
+    let Gathered { mut report, all, samples } = gather(rows, jobs, (&[], 0), context, now, Rows::chain)?;
     report.needs.extend(troubles.iter().map(need));
     let path = context.config()?.morning.dir.join(format!("{name}.html"));
     put(&path, page::html(&report, &all, &samples, now).as_bytes())?;

@@ -130,6 +130,11 @@ pub(super) struct RoutePlan {
 }
 
 impl Plan {
+    /// Of a file that its owner calls something else.
+    pub(crate) fn named(self, file: String) -> Plan {
+        Plan { file, ..self }
+    }
+
     /// `counted`, `counted on 512 of them`, `assumed`.
     pub(super) fn input_basis(&self) -> String {
         let basis = self.input_tokens_basis.as_str();

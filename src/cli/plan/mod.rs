@@ -80,6 +80,13 @@ pub fn run(args: &PlanArgs, context: &Context) -> Result<Exit, CliError> {
     Ok(exit)
 }
 
+/// What a file would come to for whoever asks in another way than by flags; sends nothing.
+pub(crate) fn of_file(file: &Path, ask: &Ask, config: &Config, is_rehearsed: bool) -> Result<Plan, CliError> {
+    let assumed = config.catalog.clone().assuming_keys();
+    let planning = Planning { ask, config, assumed: &assumed, estimates: &Estimates::default() };
+    planning.plan(file, None, is_rehearsed).map(|(plan, _)| plan)
+}
+
 /// What earlier jobs taught; nothing where there is no state, or where another process has it.
 fn learned(context: &Context) -> Estimates {
     let is_there = context.state_dir().is_ok_and(|dir| dir.join("journal").exists());

@@ -37,7 +37,7 @@ mod record;
 mod shelf;
 mod work;
 
-pub(super) use options::Options;
+pub(super) use options::{Options, read as read_options};
 pub(super) use shelf::Shelf;
 pub(super) use work::start;
 

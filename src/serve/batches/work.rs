@@ -117,8 +117,11 @@ fn submission(app: &App, record: &Record) -> Result<Submission, NotTaken> {
     Ok(Submission {
         job: record.job(),
         options: options::read(&record.options, &caller).map_err(bad)?,
-        deadline: record.expires_at,
-        wire: endpoint_wire(&record.endpoint).ok_or_else(|| bad(ApiError::invalid("unknown endpoint")))?,
+        deadline: Some(record.expires_at),
+        wire: Some(
+            endpoint_wire(&record.endpoint).ok_or_else(|| bad(ApiError::invalid("unknown endpoint")))?,
+        ),
+        fingerprint: record.job().to_string(),
         open: Box::new(open),
         caller,
     })

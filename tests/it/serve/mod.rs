@@ -11,12 +11,16 @@ use crate::support::running::Running;
 
 /// From a file to answers.
 pub(crate) mod batches;
+/// The dashboard in a browser.
+mod dashboard;
 /// Uploads and downloads.
 pub(crate) mod files;
 /// Hosts, sites, tokens, sizes and slowness: who is let in.
 mod guard;
 /// Requests, byte for byte where it matters.
 pub(crate) mod http;
+/// Jobs as the commands show them, over HTTP.
+mod native;
 
 /// The `curl` lines.
 mod readme;

@@ -1,0 +1,179 @@
+//! [`Desk`]: what requests share, and the way to a caller's jobs and rows.
+//!
+//! Rows that are in the journal only are written out when somebody asks for a job's rows, but not again
+//! within moments, for reports within minutes: every time makes a part. Reports read every row, so one is made at a time, kept, and made
+//! anew after twenty times as long as it took: a page that is left open costs a twentieth of a core.
+//!
+//! Shell.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio::sync::Semaphore;
+
+use crate::cli::args::Globals;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::rows::{Chain, Rows};
+use crate::clock::{self, Timestamp};
+use crate::job::JobId;
+use crate::serve::events::sees;
+use crate::serve::{ApiError, App};
+use crate::tenant::Caller;
+use crate::view::JobView;
+
+/// Rows are written out for somebody who looks into a job at most this often a job.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// And this often for a report, which a page that is left open asks for again and again.
+const REPORT_EVERY: Duration = Duration::from_secs(120);
+/// Downloads at once: the threads they hold are those that uploads and looks wait for.
+const DOWNLOADS: usize = 4;
+/// Reports that are kept.
+const REPORTS: usize = 32;
+/// A report is as good for so long at least.
+const REPORT_AGE: Duration = Duration::from_secs(10);
+/// And for so many times as long as it took.
+const REPORT_REST: u32 = 20;
+
+/// What requests share.
+pub(in crate::serve) struct Desk {
+    written_out: Mutex<BTreeMap<JobId, Timestamp>>,
+    reports: Mutex<BTreeMap<String, Report>>,
+    /// One report or plan is made at a time.
+    pub(super) reading: Semaphore,
+    /// Downloads, each of which holds a thread for as long as its client reads.
+    pub(super) downloads: Arc<Semaphore>,
+    /// One submission under a key of its client's is looked at at a time.
+    pub(super) keys: tokio::sync::Mutex<()>,
+}
+
+impl Default for Desk {
+    fn default() -> Desk {
+        Desk {
+            written_out: Mutex::default(),
+            reports: Mutex::default(),
+            reading: Semaphore::new(1),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
+            keys: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Report {
+    made_at: Timestamp,
+    good_for: Duration,
+    text: String,
+}
+
+impl Desk {
+    /// A report that is still good.
+    pub(super) fn report(&self, key: &str, now: Timestamp) -> Option<String> {
+        let reports = lock(&self.reports);
+        let report = reports.get(key).filter(|report| now.since(report.made_at) < report.good_for)?;
+        Some(report.text.clone())
+    }
+
+    /// Keeps a report that was made from `began` to `now`.
+    pub(super) fn keep(&self, key: String, text: &str, began: Timestamp, now: Timestamp) {
+        let mut reports = lock(&self.reports);
+        if reports.len() >= REPORTS {
+            let oldest = reports.iter().min_by_key(|(_, report)| report.made_at).map(|(key, _)| key.clone());
+            oldest.map(|key| reports.remove(&key));
+        }
+        let good_for = (now.since(began) * REPORT_REST).max(REPORT_AGE);
+        reports.insert(key, Report { made_at: now, good_for, text: text.to_owned() });
+    }
+
+    /// Whether a job's rows are to be written out again, where that is done so often.
+    fn is_due(&self, job: &JobId, every: Duration, now: Timestamp) -> bool {
+        let mut written = lock(&self.written_out);
+        written.retain(|_, at| now.since(*at) < REPORT_EVERY);
+        let is_due = written.get(job).is_none_or(|at| now.since(*at) >= every);
+        if is_due {
+            written.insert(job.clone(), now);
+        }
+        is_due
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Changed in single steps, so a panic elsewhere leaves it right.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What commands are given, for one request.
+pub(super) fn context(app: &App) -> Context {
+    Context::with_config(Globals::default(), (*app.config()).clone())
+}
+
+/// A caller's jobs and the rows of one of them. Blocking.
+pub(super) struct Opened {
+    pub(super) rows: Rows,
+    pub(super) chain: Chain,
+}
+
+impl Opened {
+    /// With rows as fresh as they may be had.
+    pub(super) fn new(app: &App, caller: &Caller, job: &str) -> Result<Opened, ApiError> {
+        let job = named(job)?;
+        let context = context(app);
+        let mut rows = rows(&context, caller)?;
+        if rows.view(&job).is_none() {
+            return Err(ApiError::not_found("job", job.as_str()));
+        }
+        let chain = match app.desk().is_due(&job, LOOK_EVERY, clock::now()) {
+            true => rows.chain(&context, &job),
+            false => rows.as_written(&job),
+        };
+        Ok(Opened { chain: chain.map_err(refused)?, rows })
+    }
+}
+
+/// A job's rows for a report: written out only where some are missing, and now and then.
+pub(super) fn for_report(
+    app: &App,
+    rows: &mut Rows,
+    context: &Context,
+    job: &JobId,
+) -> Result<Chain, CliError> {
+    let chain = rows.as_written(job)?;
+    match chain.missing > 0 && app.desk().is_due(job, REPORT_EVERY, clock::now()) {
+        true => rows.chain(context, job),
+        false => Ok(chain),
+    }
+}
+
+/// The jobs that a caller sees, with their rows. Blocking.
+pub(super) fn rows(context: &Context, caller: &Caller) -> Result<Rows, ApiError> {
+    let mut rows = Rows::open(context).map_err(refused)?;
+    rows.views.retain(|view| sees(caller, view));
+    Ok(rows)
+}
+
+/// A job by its whole name.
+pub(super) fn named(job: &str) -> Result<JobId, ApiError> {
+    JobId::parse(job).ok_or_else(|| ApiError::not_found("job", job))
+}
+
+/// A job that a caller sees.
+pub(super) async fn view(app: &App, caller: &Caller, job: &str) -> Result<JobView, ApiError> {
+    let view = app.view(&named(job)?).await?.filter(|view| sees(caller, view));
+    view.ok_or_else(|| ApiError::not_found("job", job))
+}
+
+/// Why a command was not done, as the API says it.
+pub(super) fn refused(error: CliError) -> ApiError {
+    let said = std::iter::once(&error.message).chain(&error.details).chain(&error.hint);
+    let message = said.cloned().collect::<Vec<_>>().join("; ");
+    let status = match error.exit {
+        Exit::NotFound => StatusCode::NOT_FOUND,
+        Exit::Usage | Exit::BadInput | Exit::NoRoute | Exit::Deadline => StatusCode::BAD_REQUEST,
+        Exit::Owner => return ApiError::unavailable(message, REPORT_AGE),
+        _ => return ApiError::internal(message),
+    };
+    ApiError::new(status, message).code(error.code)
+}
