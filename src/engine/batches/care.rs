@@ -286,14 +286,16 @@ impl Engine {
         if let Some(ended_at) = batch.ended_at {
             let lane = self.batches.lanes.entry(batch.route.name.clone()).or_default();
             let age = ended_at.since(batch.intended_at);
-            if batch.not_run == 0 {
+            // A few lines that are missing say nothing of the lane.
+            let has_run = 2 * batch.not_run <= batch.len;
+            if has_run {
                 lane.done_by.done(age);
                 lane.rests = 0;
             } else {
                 lane.done_by.never_done(age);
             }
             // What was not taken back by us and did not run would fare no better at once.
-            if batch.not_run > 0 && !batch.is_recalled {
+            if !has_run && !batch.is_recalled {
                 self.batches.rest(&batch.route.name, now, None);
             }
         }
