@@ -7,7 +7,7 @@
 //! may block.
 //!
 //! ```text
-//! accept ─ patience ─ guard ─ router ─┬─ health            /healthz /readyz
+//! accept ─ patience ─ guard ─ router ─┬─ health, metrics   /healthz /readyz /metrics
 //!                       │             ├─ models            /v1/models
 //!                       └ tokens      ├─ files, batches    /v1/files /v1/batches
 //!                                     ├─ sync              /v1/chat/completions …
@@ -61,6 +61,7 @@ mod guard;
 mod health;
 mod id;
 mod intake;
+mod metrics;
 mod models;
 mod native;
 mod page;
@@ -149,6 +150,7 @@ impl Drop for Server {
 fn routes(app: App) -> Router {
     let routes = Router::new()
         .merge(health::routes())
+        .merge(metrics::routes())
         .merge(models::routes())
         .merge(files::routes())
         .merge(batches::routes())

@@ -67,7 +67,7 @@ pub fn run(args: &DaemonArgs, context: &Context) -> Result<Exit, CliError> {
     let end = args.until.map(|moment| moment.resolve(clock::now(), &Local));
     let attendant = Attendant::start(clerk);
     let orders = attendant.orders();
-    let reload = reload::reader(context.clone(), orders.clone());
+    let reload = reload::reader(context.clone(), orders.clone(), server.app().clone());
     let mut pulse = Pulse::new();
     let mut told = false;
     let open = |driver| {

@@ -17,9 +17,10 @@ use super::attend::Order;
 use super::notify;
 use crate::config::Config;
 use crate::live::{Reload, Reloaded};
+use crate::serve::App;
 
-/// Reads the config of `context` again whenever it is asked to, and tells the attendant.
-pub(super) fn reader(context: Context, attendant: Sender<Order>) -> Reload {
+/// Reads the config of `context` again whenever it is asked to, and tells the attendant and the server.
+pub(super) fn reader(context: Context, attendant: Sender<Order>, server: App) -> Reload {
     let mut present = context;
     Box::new(move || {
         notify::reloading();
@@ -29,6 +30,7 @@ pub(super) fn reader(context: Context, attendant: Sender<Order>) -> Reload {
             Ok((context, reloaded)) => {
                 // An attendant that is gone has nothing to attend to any more.
                 let _ = attendant.send(Order::Config(Box::new(context.clone())));
+                server.reconfigure(context.config().map_err(|error| error.message)?.clone());
                 present = context;
                 Ok(reloaded)
             }

@@ -19,6 +19,8 @@ pub(crate) mod files;
 mod guard;
 /// Requests, byte for byte where it matters.
 pub(crate) mod http;
+/// Metrics, and another config.
+mod monitor;
 /// Jobs as the commands show them, over HTTP.
 mod native;
 
