@@ -75,7 +75,6 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// What happened.
-#[expect(clippy::large_enum_variant, reason = "handled where it is made, never kept in numbers")]
 #[derive(Debug)]
 pub enum Event {
     /// Routes that ladders to come may name; those already known stay as they are.

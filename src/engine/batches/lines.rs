@@ -93,7 +93,7 @@ impl Engine {
                 self.judge_or_conclude(flight, ending);
             }
             LineEnd::NotRun(why) => {
-                self.conclude_unsent(flight, AttemptStatus::Error, ErrorCode::BatchExpired, why)
+                self.conclude_unsent(flight, AttemptStatus::Error, ErrorCode::BatchExpired, why);
             }
             LineEnd::NotSent(why) => {
                 self.conclude_unsent(
