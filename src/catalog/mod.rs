@@ -32,7 +32,6 @@ mod table;
 pub mod tariff;
 pub mod words;
 
-use batch::BatchLimits;
 use calendar::Calendar;
 use endpoint::Secret;
 use model::Model;
@@ -152,8 +151,6 @@ pub struct Route {
     pub allowance: Option<Arc<Allowance>>,
     /// Why it cannot be used at all: no key, for one. Shown to the user as it is.
     pub unusable: Option<String>,
-    /// What a provider batch takes, on the batch lane; `None` on all others.
-    pub batch: Option<BatchLimits>,
 }
 
 impl Route {
@@ -176,7 +173,6 @@ impl Route {
             account_limits: Limits::default(),
             allowance: None,
             unusable: Some("no longer in the config".to_owned()),
-            batch: None,
         }
     }
 

@@ -27,7 +27,6 @@ impl Engine {
                 self.lanes.get_mut(lane).ready.push_back(attempt);
             }
         }
-        self.create_batches(seq);
     }
 
     /// Fills free places with attempts that wait recorded.

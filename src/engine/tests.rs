@@ -1,6 +1,5 @@
 //! Scripted evenings: events in, effects out, one fact a test. The builder is [`bench`].
 
-mod batches;
 mod bench;
 mod budgets;
 mod copies;

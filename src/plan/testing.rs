@@ -44,7 +44,6 @@ pub(crate) fn route(name: &str, per_token: u64) -> Route {
         account_limits: Limits::default(),
         allowance: None,
         unusable: None,
-        batch: None,
     }
 }
 

@@ -144,7 +144,6 @@ fn call(body: &'static str) -> Call {
             account_limits: Limits::default(),
             allowance: None,
             unusable: None,
-            batch: None,
         }),
         item: Arc::new(Item {
             index: 0,

@@ -310,7 +310,6 @@ fn call(number: u64, body: &str, model: &str) -> Call {
             account_limits: Default::default(),
             allowance: None,
             unusable: None,
-            batch: None,
         }),
         item: Arc::new(Item {
             index: 0,

@@ -205,7 +205,6 @@ impl<R: Rig> Night<R> {
             day: Day::default(),
             tags: [format!("team={}", item % 3).into()].into(),
             drawing: None,
-            batch: None,
         }));
     }
 
@@ -446,7 +445,6 @@ fn ended(
         has_check: true,
         spends_model: false,
         hedge: false,
-        upstream_batch: None,
     }
 }
 
