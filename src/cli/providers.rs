@@ -1,7 +1,7 @@
 //! `overnight providers [check]`: who can be sent to, and whether they answer.
 //!
-//! The list asks nobody but this machine, whether local servers run. [`check`] asks every provider there is
-//! a way to reach for its list of models: free, and it proves address, key and connection. [`smoke`] tries
+//! The list asks nobody but this machine, whether local servers run. `check` asks every provider there is
+//! a way to reach for its list of models: free, and it proves address, key and connection. `smoke` tries
 //! out what they can do.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};

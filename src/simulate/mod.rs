@@ -11,7 +11,7 @@
 //! | `POST /v1/messages` | answers as Anthropic gives them |
 //! | `POST /v1beta/models/MODEL:generateContent` | answers as Gemini gives them; also `:streamGenerateContent` |
 //! | `POST /v1beta/models/MODEL:batchEmbedContents` | vectors as Gemini gives them |
-//! | `/v1/batches`, `/v1/messages/batches`, … | batches of every kind; see [`batch`] |
+//! | `/v1/batches`, `/v1/messages/batches`, … | batches of every kind; see `batch` |
 //! | `GET /v1/models`, `/v1beta/models` | the models |
 //! | `GET /sim/ledger` | totals and peaks; see [`Summary`] |
 //! | `GET /sim/log` | the request log as JSON lines; see [`LineOut`] |

@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sled::{Batch, Db};
@@ -32,6 +33,9 @@ const WATERMARK: &[u8] = b"m";
 /// Larger batches make sled hold all their pages at once.
 const BATCH: usize = 5_000;
 const CACHE_BYTES: u64 = 32 << 20;
+/// How often a sled that is still being closed is tried again, and after how long.
+const TRIES: u32 = 100;
+const LETS_GO: Duration = Duration::from_millis(20);
 /// sled takes a full disk for a broken one, so it is not asked to write to one.
 const LEAST_FREE: u64 = 32 << 20;
 
@@ -185,10 +189,21 @@ impl Index {
     }
 }
 
+/// `None` where there is nothing to be read. Nobody but us can have it open, because the folder is locked
+/// first; but threads of a sled that was dropped in this very process let go of it a moment later.
 fn open_sled(dir: &Path) -> Option<Db> {
     disk::create_dir(dir).ok()?;
     let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-    guarded(|| config.open().ok())
+    let is_locked = |error: &sled::Error| error.to_string().contains("could not acquire lock");
+    guarded(|| {
+        for _ in 0..TRIES {
+            match config.open() {
+                Err(error) if is_locked(&error) => std::thread::sleep(LETS_GO),
+                opened => return opened.ok(),
+            }
+        }
+        None
+    })
 }
 
 /// sled panics where it does not expect what it reads.

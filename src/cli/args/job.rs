@@ -187,7 +187,7 @@ pub struct DaemonArgs {
     /// Stop when nothing is left to do
     #[arg(long, conflicts_with = "until")]
     pub drain: bool,
-    /// Serve the HTTP API there [default: [daemon] listen of the config]
+    /// Serve the HTTP API there, in place of the `listen` of the config
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
 }

@@ -2,7 +2,7 @@
 //! there, and what came of it.
 //!
 //! A [`Trial`] gives the item that is sent, through the same mappings as any other, and the most it may
-//! cost; an [`Exchange`] of it, whole, becomes a [`Finding`]. Sending is [`super::http`]'s.
+//! cost; an `Exchange` of it, whole, becomes a [`Finding`]. Sending is [`super::http`]'s.
 //!
 //! Pure.
 
