@@ -261,7 +261,9 @@ impl<R: Rows> Night<R> {
                 match self.store.checkpoint(&checkpoint) {
                     Ok(()) => {}
                     Err(StoreError::DiskFull(_)) => return Ok(()),
-                    Err(error) => panic!("the index takes a checkpoint: {error}"),
+                    Err(error) => {
+                        panic!("I17: the index takes a checkpoint of what is written down: {error}")
+                    }
                 }
             }
             Effect::Wake(at) => self.wake = at,
