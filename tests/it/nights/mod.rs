@@ -31,6 +31,9 @@ use world::World;
 /// Nights in one run of the tests.
 const NIGHTS: u64 = 2_000;
 
+/// More than any night needs once nothing goes wrong any more.
+const MOST_STEPS: u32 = 100_000;
+
 /// Long enough for any backoff, breaker and pause to pass.
 const A_DAY: Duration = Duration::from_secs(86_400);
 
@@ -98,7 +101,10 @@ fn cut_and_recover(cut_at: u64, keep_unsynced: usize) -> bool {
 }
 
 fn run(world: &mut World, witness: &mut Witness) -> Result<(), PowerCut> {
+    let mut steps = 0;
     while !world.night.is_over() && world.night.step()? {
+        steps += 1;
+        assert!(steps < MOST_STEPS, "I19: a night without an end, at {}", world.night.now());
         witness.look(world);
         witness.help_where_stuck(world);
     }
