@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{AttemptStatus, CostBasis, ErrorCode, ItemStatus};
+use crate::batch::{BatchRef, Cursor};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, ItemIndex, JobId, Wire};
 use crate::ledger::{Alert, Amount, Day, Drawing, Globals, JobLedger, Limits, Tags};
@@ -54,6 +55,43 @@ pub enum Record {
     Alerted(Box<Alert>),
     /// What checks taught of the models is forgotten: of one class, or of all.
     OddsReset(Option<Arc<str>>),
+    /// A provider batch is about to be made of attempts that were started for it.
+    BatchIntended(Box<BatchIntended>),
+    /// It exists.
+    BatchMade(BatchRef),
+    /// Its results up to here are written down.
+    BatchRead {
+        /// Which, by our number.
+        number: u64,
+        /// Behind the last line that is.
+        cursor: Cursor,
+    },
+    /// Nothing more comes of it: every attempt in it has ended.
+    BatchClosed {
+        /// Which, by our number.
+        number: u64,
+    },
+}
+
+/// A provider batch that may exist from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchIntended {
+    /// Our number for it.
+    pub number: u64,
+    /// Of which job; all its lines are of one class and step.
+    pub job: JobId,
+    /// Of which class of it.
+    pub class: u16,
+    /// On which step of the ladder, from 0.
+    pub step: u8,
+    /// On which route, by name.
+    pub route: Arc<str>,
+    /// The format of its requests.
+    pub wire: Wire,
+    /// How many lines it has.
+    pub len: u64,
+    /// When it was decided; its lines are billed at the price of this hour.
+    pub at: Timestamp,
 }
 
 /// What a job taught of its models.
@@ -88,6 +126,8 @@ pub struct Started {
     pub tags: Tags,
     /// What it draws from the allowance of its account, where it draws anything.
     pub drawing: Option<Box<Drawing>>,
+    /// The provider batch it goes out in, by our number; `None` where it is a call of its own.
+    pub batch: Option<u64>,
 }
 
 /// Everything an attempt's row says.
@@ -163,6 +203,8 @@ pub struct Ended {
     pub spends_model: bool,
     /// Whether it was sent to race an attempt that was late.
     pub hedge: bool,
+    /// The provider's name of the batch it was in, where it was in one that existed.
+    pub upstream_batch: Option<Arc<str>>,
 }
 
 impl Ended {
@@ -177,13 +219,15 @@ impl Ended {
     /// Whether it counts against the item's `max_attempts`.
     ///
     /// An attempt that the provider would not take (rate, room, credit, key, retired model, no
-    /// connection) says nothing of the item: an outage must not use up anybody's attempts. Unknown
+    /// connection, time up in a batch) says nothing of the item: an outage must not use up anybody's attempts. Unknown
     /// outcomes have a limit of their own.
     pub fn counts(&self) -> bool {
-        use ErrorCode::{Auth, Cancelled, Network, NoRoute, Overloaded, Quota, RateLimited};
+        use ErrorCode::{Auth, BatchExpired, Cancelled, Network, NoRoute, Overloaded, Quota, RateLimited};
         let code = self.error.as_ref().map(|(code, _)| *code);
-        let not_taken =
-            matches!(code, Some(Auth | Cancelled | Network | NoRoute | Overloaded | Quota | RateLimited));
+        let not_taken = matches!(
+            code,
+            Some(Auth | BatchExpired | Cancelled | Network | NoRoute | Overloaded | Quota | RateLimited)
+        );
         !not_taken && self.status != AttemptStatus::Unknown
     }
 

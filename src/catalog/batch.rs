@@ -6,6 +6,7 @@
 //! Pure.
 
 use super::provider::Family;
+use crate::job::Wire;
 
 /// How a provider takes batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,17 @@ impl BatchDialect {
             Family::Anthropic => Some(BatchDialect::Anthropic),
             Family::Gemini => Some(BatchDialect::Gemini),
             Family::Bedrock => None,
+        }
+    }
+
+    /// Whether its batches take requests in this format.
+    pub fn takes(self, wire: Wire) -> bool {
+        match self {
+            BatchDialect::Anthropic => wire == Wire::Messages,
+            BatchDialect::Gemini => wire == Wire::GenerateContent,
+            BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter => {
+                matches!(wire, Wire::Chat | Wire::Responses | Wire::Embeddings)
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ mod table;
 pub mod tariff;
 pub mod words;
 
+use batch::BatchLimits;
 use calendar::Calendar;
 use endpoint::Secret;
 use model::Model;
@@ -151,6 +152,8 @@ pub struct Route {
     pub allowance: Option<Arc<Allowance>>,
     /// Why it cannot be used at all: no key, for one. Shown to the user as it is.
     pub unusable: Option<String>,
+    /// What a provider batch takes, on the batch lane; `None` on all others.
+    pub batch: Option<BatchLimits>,
 }
 
 impl Route {
@@ -173,6 +176,7 @@ impl Route {
             account_limits: Limits::default(),
             allowance: None,
             unusable: Some("no longer in the config".to_owned()),
+            batch: None,
         }
     }
 

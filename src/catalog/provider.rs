@@ -182,6 +182,13 @@ impl Provider {
 
     /// Why nothing can be sent to it, as a sentence for the user.
     pub fn unusable(&self) -> Option<String> {
+        let realtime = self.lanes.is_empty() || self.lanes.iter().any(|lane| lane == "realtime");
+        let left_out = || format!("`lanes` of [providers.{}] leaves out \"realtime\"", self.name);
+        self.unreachable().or_else(|| (!realtime).then(left_out))
+    }
+
+    /// The same of any lane.
+    pub fn unreachable(&self) -> Option<String> {
         if !self.family.has_adapter() {
             let family = self.family.as_str();
             return Some(format!("the {family} format is not supported yet; prices only"));
@@ -195,8 +202,7 @@ impl Provider {
         if self.url().is_none() {
             return Some(self.how_to_give_an_address());
         }
-        let realtime = self.lanes.is_empty() || self.lanes.iter().any(|lane| lane == "realtime");
-        (!realtime).then(|| format!("`lanes` of [providers.{}] leaves out \"realtime\"", self.name))
+        None
     }
 
     /// Its address with everything filled in.
@@ -210,7 +216,7 @@ impl Provider {
 
     /// How to reach it; `None` where nothing can be sent to it.
     pub fn endpoint(&self) -> Option<Endpoint> {
-        if self.unusable().is_some() {
+        if self.unreachable().is_some() {
             return None;
         }
         let (key, key_name) = match &self.key {

@@ -41,7 +41,15 @@ impl Catalog {
         let provider = self.provider(prefix)?;
         let model = self.known(&provider.name, model)?;
         let prices = model.on_lane(lane)?.clone().since(now);
-        let route = self.route_of(&model, now);
+        let mut route = self.route_of(&model, now);
+        if lane == "batch" {
+            let api = provider.quirks.batch.as_ref()?;
+            route.batch = Some(api.limits);
+            route.wires.retain(|&wire| api.dialect.takes(wire));
+            // Who wants batches alone leaves the realtime lane out.
+            let left_out = provider.unreachable().is_none() && !model.is_retired(now);
+            route.unusable = route.unusable.filter(|_| !left_out);
+        }
         Some(Arc::new(Route {
             name: format!("{} {lane}", route.name).into(),
             lane: lane.into(),
@@ -75,6 +83,7 @@ impl Catalog {
             account_limits: provider.limits,
             allowance: provider.allowance.as_ref().and_then(|given| given.of_model(&model.name)),
             unusable: unusable(model, provider, now),
+            batch: None,
         }
     }
 }

@@ -35,6 +35,14 @@ pub fn line(notice: &Notice) -> Line {
             "the clock",
             format!("was set back by {}; hours are worked out anew", super::format::span(*by)),
         ),
+        Notice::OddLines { route, batch, foreign, double } => (
+            Paint::Warn,
+            &**route,
+            format!(
+                "gave a batch lines that count for nothing: {foreign} of somebody else, {double} twice; batch {}",
+                crate::escape::short(batch, 80)
+            ),
+        ),
         Notice::Budget(alert) => return budget(alert),
         Notice::TooLate { job, earliest, fits } => (Paint::Bad, job.as_str(), too_late(*earliest, *fits)),
     };

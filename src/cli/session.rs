@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::control::{Client, ControlError, RefusedCode};
 use crate::job::{Job, JobId};
 use crate::ledger::{Budgets, Day, Drawn, Ledger, Limits};
+use crate::plan::route::{BATCH, FLEX};
 use crate::record::{JobChange, Record};
 use crate::results::describe::PriceCatalog;
 use crate::results::folder::Folder;
@@ -240,19 +241,19 @@ pub fn all_routes(config: &Config, ledger: &Ledger) -> Vec<Arc<Route>> {
     on_lanes(&config.catalog, routes, now)
 }
 
-/// With the flex routes of models whose provider's `lanes` name that lane: the engine takes them for
-/// equals of the realtime ones.
+/// With the flex and batch routes of models whose provider's `lanes` name these lanes: the engine takes the
+/// flex ones for equals of the realtime ones and plans with the batch ones.
 pub fn on_lanes(catalog: &Catalog, mut routes: Vec<Arc<Route>>, now: Timestamp) -> Vec<Arc<Route>> {
-    let has_flex = |route: &&Arc<Route>| {
+    let has = |route: &Route, lane: &str| {
         let provider = catalog.provider(&route.provider);
-        provider.is_some_and(|provider| provider.lanes.iter().any(|lane| lane == "flex"))
+        provider.is_some_and(|provider| provider.lanes.iter().any(|of| of == lane))
     };
-    let flex: Vec<Arc<Route>> = routes
-        .iter()
-        .filter(has_flex)
-        .filter_map(|route| catalog.route_on(&route.name, "flex", now))
-        .collect();
-    routes.extend(flex);
+    let on_lane = |lane| {
+        let routes = routes.iter().filter(move |route| has(route, lane));
+        routes.filter_map(move |route| catalog.route_on(&route.name, lane, now))
+    };
+    let others: Vec<Arc<Route>> = [FLEX, BATCH].into_iter().flat_map(on_lane).collect();
+    routes.extend(others);
     routes
 }
 

@@ -201,6 +201,10 @@ impl Engine {
         self.side_by_side(id, key, &routes);
         self.dearest_first(id, key, &routes);
         let taught = self.lessons(id, job, key, &routes);
+        self.fill_batches(id, job, key);
+        if self.waits_for_batches(id, key, names, &routes) {
+            return false;
+        }
         let (mut at, mut moved_up) = (0, false);
         let mut waiting = Waits::default();
         while let Some(item) = self.queues[id].steps[&key].ready.get(at).cloned() {
@@ -264,6 +268,24 @@ impl Engine {
         moved_up
     }
 
+    /// Where a step has nothing but batches, its items wait for a place in one.
+    fn waits_for_batches(
+        &mut self,
+        id: &JobId,
+        key: (u16, u8),
+        names: &[String],
+        routes: &[Arc<Route>],
+    ) -> bool {
+        if !routes.iter().all(|route| route.unusable.is_some()) {
+            return false;
+        }
+        let Some(route) = self.lanes.batches_of_step(names).into_iter().next() else { return false };
+        let words = Some(format!("waits for a place in a batch of {}/{}", route.provider, route.model));
+        self.park(id, key, Some(Parked { waiting: Waiting::UpstreamBatch, until: None, words }));
+        self.refill(id, key);
+        true
+    }
+
     /// Where only a person can help all that is loaded, makes place for items behind it.
     fn set_aside(&mut self, id: &JobId, key: (u16, u8), waiting: &Waits, routes: &[Arc<Route>]) {
         let Some(reason) = waiting.reason.clone().filter(|_| !waiting.hopeless.is_empty()) else { return };
@@ -283,7 +305,7 @@ impl Engine {
         }
     }
 
-    fn take_out(&mut self, id: &JobId, key: (u16, u8), at: usize) -> Option<Arc<Item>> {
+    pub(super) fn take_out(&mut self, id: &JobId, key: (u16, u8), at: usize) -> Option<Arc<Item>> {
         let (queue, state) = self.queue_and_state(id);
         let step = queue.step(key.0, key.1);
         let item = step.ready.remove(at)?;
@@ -461,6 +483,7 @@ impl Engine {
             day: self.today.day(),
             tags,
             drawing,
+            batch: None,
         }));
         self.recording.push_back((self.ledger.globals.seq, attempt));
         self.fill(lane, (&job.id, step), &sent, attempt);

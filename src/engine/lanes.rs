@@ -15,7 +15,7 @@ use crate::job::{AttemptId, Item};
 use crate::money::Usage;
 use crate::plan::health::Account;
 use crate::plan::quota::Quota;
-use crate::plan::route::{Door, FLEX};
+use crate::plan::route::{BATCH, Door, FLEX};
 use crate::view::Waiting;
 
 /// One route at work.
@@ -114,6 +114,13 @@ impl Lanes {
         &mut self.lanes[lane]
     }
 
+    /// The realtime route of a route's model; itself where there is none.
+    pub(super) fn realtime(&self, route: &Arc<Route>) -> Arc<Route> {
+        let name = route.name.strip_suffix(&*route.lane).map(str::trim_end);
+        let lane = name.and_then(|name| self.find(name));
+        lane.map_or_else(|| route.clone(), |lane| self.get(lane).route.clone())
+    }
+
     /// The realtime route of a model that was asked on the flex lane, where another tier was served.
     pub(super) fn served(&self, asked: &Arc<Route>, tier: Option<&str>) -> Arc<Route> {
         let is_flex = &*asked.lane == FLEX && tier.is_some_and(|tier| tier != FLEX);
@@ -174,6 +181,43 @@ impl Lanes {
         let routes: Arc<[Arc<Route>]> = known.map(|lane| self.lanes[lane].route.clone()).collect();
         self.steps.insert(names.to_vec(), routes.clone());
         routes
+    }
+
+    /// The batch lanes of the models of one step.
+    pub(super) fn batches_of_step(&self, names: &[String]) -> Vec<Arc<Route>> {
+        let lanes = names.iter().filter_map(|name| self.find(&format!("{name} {BATCH}")));
+        let routes = lanes.map(|lane| &self.lanes[lane].route);
+        routes.filter(|route| route.batch.is_some()).cloned().collect()
+    }
+
+    /// Whether a provider batch may be made on a lane: its account works and the lane is alive.
+    pub(super) fn takes_batches(&self, lane: usize) -> bool {
+        let Lane { account, dead, .. } = &self.lanes[lane];
+        dead.is_none() && self.accounts[*account].1.shut().is_none()
+    }
+
+    /// A batch, or lines of one, were refused for what concerns the lane or its account; what a person may
+    /// want to know of it.
+    pub(super) fn refused_batch(
+        &mut self,
+        lane: usize,
+        kind: RefusalKind,
+        why: &str,
+        now: Timestamp,
+    ) -> Option<Notice> {
+        let Lane { route, account, dead, .. } = &mut self.lanes[lane];
+        let (name, account, _) = &mut self.accounts[*account];
+        match kind {
+            RefusalKind::NoCredit | RefusalKind::Auth => {
+                let news = account.stop(now, why, None);
+                news.then(|| Notice::AccountStopped(name.clone(), why.to_owned()))
+            }
+            RefusalKind::ModelGone if dead.is_none() => {
+                *dead = Some(why.into());
+                Some(Notice::RouteDead(route.name.clone(), why.to_owned()))
+            }
+            _ => None,
+        }
     }
 
     /// Whether a route would start something now.

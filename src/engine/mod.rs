@@ -29,14 +29,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attempt::Ending;
+use crate::batch::Mark;
 use crate::catalog::Route;
 use crate::check::{Rule, Verdict};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item, ItemIndex, Job, JobId};
-use crate::ledger::{Alert, JobLedger, Ledger, Limits, Today};
+use crate::ledger::{Alert, JobLedger, Ledger, Limits, OpenAttempt, Today};
 use crate::plan::estimate::Known;
 use crate::record::{Checkpoint, JobChange, PartCommitted, Record, Seq};
 
+mod batches;
 mod budgets;
 mod copies;
 mod decide;
@@ -57,6 +59,8 @@ mod send;
 mod tests;
 mod views;
 
+use batches::Batches;
+pub use batches::{BatchAsk, BatchNews, BatchWork, MOST_LINES};
 use flight::Flight;
 use groups::Groups;
 use hedge::Hedges;
@@ -71,7 +75,6 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// What happened.
-#[expect(clippy::large_enum_variant, reason = "handled where it is made, never kept in numbers")]
 #[derive(Debug)]
 pub enum Event {
     /// Routes that ladders to come may name; those already known stay as they are.
@@ -89,6 +92,8 @@ pub enum Event {
     Ended(AttemptId, Ending),
     /// A check command ended.
     Judged(AttemptId, Verdict),
+    /// What was asked about a provider batch has an answer.
+    Batch(Mark, BatchNews),
     /// Rows are in Parquet.
     PartCommitted(PartCommitted),
     /// The job's last part is committed and its manifest written.
@@ -114,6 +119,8 @@ pub enum Effect {
     Send(Call),
     /// Give this request up: its answer is not wanted any more, and none must come.
     Cancel(AttemptId),
+    /// Do this about a provider batch; [`Event::Batch`] brings the answer.
+    Batch(BatchAsk),
     /// Read these items; [`Event::Prompts`] brings them.
     Read(JobId, Vec<ItemIndex>),
     /// Run these commands on this answer; [`Event::Judged`] brings the verdict.
@@ -159,6 +166,17 @@ pub enum Notice {
     FewFiles(u32),
     /// The clock was set back by this much; windows and pauses were worked out anew.
     ClockSetBack(Duration),
+    /// The results of a provider batch held lines that settle nothing.
+    OddLines {
+        /// Its route.
+        route: Arc<str>,
+        /// Its name at the provider.
+        batch: String,
+        /// Lines of somebody else.
+        foreign: u64,
+        /// Lines that came twice.
+        double: u64,
+    },
     /// A budget is used up so far.
     Budget(Alert),
     /// A job cannot be done by its deadline, even flat out.
@@ -184,6 +202,7 @@ pub struct Engine {
     flights: HashMap<AttemptId, Flight>,
     groups: Groups,
     hedges: Hedges,
+    batches: Batches,
     /// Started attempts in the order of their records, waiting for these to be durable.
     recording: VecDeque<(Seq, AttemptId)>,
     on_hold: bool,
@@ -209,6 +228,7 @@ impl Engine {
             flights: HashMap::new(),
             groups: Groups::default(),
             hedges: Hedges::default(),
+            batches: Batches::default(),
             recording: VecDeque::new(),
             on_hold: false,
             checkpoint_at: now + CHECKPOINT_EVERY,
@@ -223,6 +243,7 @@ impl Engine {
         for job in unfinished {
             engine.take_up(&job);
         }
+        engine.take_up_batches();
         engine
     }
 
@@ -243,6 +264,7 @@ impl Engine {
             Event::Recorded(seq) => self.recorded(seq),
             Event::Ended(attempt, ending) => self.ended(attempt, ending),
             Event::Judged(attempt, verdict) => self.judged(attempt, verdict),
+            Event::Batch(mark, news) => self.batch_news(mark, news),
             Event::PartCommitted(part) => self.record(Record::PartCommitted(part)),
             Event::PartsClosed(job) => self.parts_closed(job),
             Event::Command(job, change) => self.command(job, change),
@@ -278,6 +300,7 @@ impl Engine {
             self.lanes.clock_set_back(now);
             self.groups.forget();
             self.hedges.clock_set_back();
+            self.batches.clock_set_back(now);
             for queue in self.queues.values_mut() {
                 queue.clock_set_back(now + Duration::from_secs(60));
             }
@@ -312,7 +335,9 @@ impl Engine {
         // silently: its items are judged by `Rule::compile` again and fail with its message.
         let rule = job.options.check.as_ref().and_then(|check| Rule::compile(check).ok()).map(Arc::new);
         let mut queue = JobQueue::new(job.clone(), rule, &state.items);
-        for (&attempt, open) in &state.open {
+        let batches = &self.ledger.globals.batches;
+        let is_out = |open: &OpenAttempt| open.batch.is_some_and(|batch| batches.get(batch).is_some());
+        for (&attempt, open) in state.open.iter().filter(|(_, open)| !is_out(open)) {
             queue.orphans.entry(open.item).or_default().push(attempt);
         }
         if !queue.orphans.is_empty() {
@@ -323,7 +348,8 @@ impl Engine {
         self.plan_for(&job);
     }
 
-    fn prompts(&mut self, job: &JobId, items: Vec<Arc<Item>>) {
+    fn prompts(&mut self, job: &JobId, mut items: Vec<Arc<Item>>) {
+        items.retain(|item| !self.settle_line(job, item));
         let Some(queue) = self.queues.get_mut(job) else { return };
         let (mut unknown, mut expired, mut copied) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
@@ -382,6 +408,7 @@ impl Engine {
         }
         if stopped {
             self.withdraw_ready(Some(&job));
+            self.withdraw_batches(Some(&job));
         }
     }
 
@@ -389,6 +416,7 @@ impl Engine {
         self.on_hold = hold;
         if hold {
             self.withdraw_ready(None);
+            self.withdraw_batches(None);
         }
     }
 
@@ -410,6 +438,7 @@ impl Engine {
         self.hedge();
         self.read_copies();
         self.read_expired_held();
+        self.tend_batches();
         if let Some(most) = self.lanes.news_of_full() {
             self.effects.push(Effect::Tell(Notice::FewFiles(most)));
         }
@@ -423,7 +452,8 @@ impl Engine {
         for (id, queue) in &mut self.queues {
             let (_, state) = self.ledger.get(id).expect("a queue has a ledger");
             let counts = state.counts();
-            if !queue.closing && counts.ended() == counts.total() && state.open.is_empty() {
+            let is_over = !queue.closing && counts.ended() == counts.total() && state.open.is_empty();
+            if is_over && !self.batches.has_any(id) {
                 queue.closing = true;
                 let state = Box::new(JobLedger { final_counts: Some(counts), ..state.without_items() });
                 // Its rows must be ahead of it in the writer's queue.
@@ -466,7 +496,9 @@ impl Engine {
         let deadlines =
             deadlines.flat_map(|(_, queue)| queue.job.classes.iter().filter_map(|class| class.deadline));
         let later = parked.chain(deadlines).filter(|&at| at > self.now).min().unwrap_or(Timestamp::MAX);
-        later.min(checkpoint).min(self.lanes.next_change(self.now)).min(self.replan_at()).min(self.look_at())
+        let batches = if self.on_hold { Timestamp::MAX } else { self.batches.next_look() };
+        let looks = batches.min(self.look_at());
+        later.min(checkpoint).min(self.lanes.next_change(self.now)).min(self.replan_at()).min(looks)
     }
 
     /// Writes a record down and, in the same step, lets it change the state: the only way it changes.

@@ -34,13 +34,19 @@ impl Engine {
         if !self.flights.get(&attempt).is_some_and(is_out) {
             return;
         }
-        let mut flight = self.flights.remove(&attempt).expect("found above");
+        let flight = self.flights.remove(&attempt).expect("found above");
         if let Some(lane) = flight.lane
             && let Some(notice) = self.lanes.ended(lane, &ending, self.now)
         {
             self.effects.push(Effect::Tell(notice));
         }
         self.filled(&flight, matches!(ending.outcome, Outcome::Answer(_)));
+        self.judge_or_conclude(flight, ending);
+    }
+
+    /// Concludes unless a command has to judge first.
+    pub(super) fn judge_or_conclude(&mut self, mut flight: Flight, ending: Ending) {
+        let attempt = flight.call.attempt;
         let verdict = self.judge(&flight, &ending);
         match (verdict, &ending.outcome) {
             (Some(Verdict::Run(commands)), Outcome::Answer(answer)) => {
@@ -84,15 +90,38 @@ impl Engine {
 
     /// An attempt of a former process that never wrote down its end.
     pub(super) fn settle_orphan(&mut self, job: &JobId, attempt: AttemptId, item: Arc<Item>) {
-        let Some((job, state)) = self.ledger.get(job) else { return };
-        let Some(open) = state.open.get(&attempt) else { return };
+        let was_for_batch = self
+            .ledger
+            .get(job)
+            .is_some_and(|(_, state)| state.open.get(&attempt).is_some_and(|open| open.batch.is_some()));
+        let Some(flight) = self.open_flight(job, attempt, item) else { return };
+        if was_for_batch {
+            // Its batch was never intended.
+            self.conclude_withdrawn(flight);
+            return;
+        }
+        let outcome = Outcome::Unknown {
+            message: "overnight stopped while the request was in flight".to_owned(),
+            code: ErrorCode::Network,
+            http_status: None,
+        };
+        let ending = Ending { outcome, hints: RateHints::default(), sent_at: flight.started_at };
+        self.conclude(flight, ending, None);
+    }
+
+    /// An open attempt that is known to the ledger alone, as a flight: that of a former process, or one in a
+    /// provider batch.
+    pub(super) fn open_flight(&self, job: &JobId, attempt: AttemptId, item: Arc<Item>) -> Option<Flight> {
+        let (job, state) = self.ledger.get(job)?;
+        let open = state.open.get(&attempt)?;
         let lane = self.lanes.find(&open.route);
         let route = match lane {
             Some(lane) => self.lanes.get(lane).route.clone(),
             None => Arc::new(Route::gone(&open.route)),
         };
-        let flight = Flight {
-            call: Call { attempt, job: job.id.clone(), route, item: item.clone() },
+        let sent = self.as_sent(job, &item, open.step, &route);
+        Some(Flight {
+            call: Call { attempt, job: job.id.clone(), route, item: sent },
             item,
             job: job.clone(),
             lane: None,
@@ -101,14 +130,7 @@ impl Engine {
             started_at: open.at,
             sent_at: open.at,
             stage: Stage::Sent,
-        };
-        let outcome = Outcome::Unknown {
-            message: "overnight stopped while the request was in flight".to_owned(),
-            code: ErrorCode::Network,
-            http_status: None,
-        };
-        let ending = Ending { outcome, hints: RateHints::default(), sent_at: flight.started_at };
-        self.conclude(flight, ending, None);
+        })
     }
 
     /// A start that was never sent.
@@ -167,7 +189,9 @@ impl Engine {
     ) {
         let now = self.now;
         let priced = self.priced_by(&flight, &ending);
-        let bill = bill(&priced, &flight, &ending, &self.known(&flight.job.id));
+        let known = self.known(&flight.job.id);
+        let list_cost = bill(&self.lanes.realtime(&priced), &flight, &ending, &known).list_cost;
+        let bill = Bill { list_cost, ..bill(&priced, &flight, &ending, &known) };
         let (bill, drawn) = self.after_allowance(&flight, &ending, bill);
         let has_check = has_check(&flight.job, &flight.item);
         let spends_model = decision.spends_model();
@@ -207,7 +231,8 @@ impl Engine {
             self.queues.get(&job.id).map_or_else(|| class_of(&job).into(), |queue| queue.class.clone());
         let ended =
             ended_record(flight, &priced, ending, status, error, escalation, bill, totals, next, class, now);
-        let ended = Ended { has_check, spends_model, drawn, hedge, ..ended };
+        let upstream_batch = self.upstream_batch(&job.id, attempt);
+        let ended = Ended { has_check, spends_model, drawn, hedge, upstream_batch, ..ended };
         if step.is_none() {
             self.answer_copies(&ended);
         }
@@ -405,6 +430,7 @@ fn ended_record(
         has_check: false,
         spends_model: false,
         hedge: false,
+        upstream_batch: None,
     };
     match ending.outcome {
         Outcome::Answer(answer) => Ended {

@@ -18,8 +18,8 @@ use crate::clock::Timestamp;
 use crate::job::{Item, Job, JobId};
 use crate::ledger::RouteStats;
 use crate::money::{Price, Usage};
-use crate::plan::route::{FLEX, takes};
-use crate::plan::schedule::{BilledAt, Feed, Lane, Pace, Problem, Span, Way, Work, per_hour, spans};
+use crate::plan::route::{BATCH, FLEX, takes};
+use crate::plan::schedule::{Batch, BilledAt, Feed, Lane, Pace, Problem, Span, Way, Work, per_hour, spans};
 
 /// Classes of all jobs that are planned at a time, the first in order of service. Those behind them go by
 /// the simpler rules until these are done.
@@ -42,15 +42,18 @@ pub(super) struct Posed {
     pub routes: Arc<[Arc<Route>]>,
     /// Which of these take the typical item.
     pub takes: Vec<bool>,
-    /// The route of each of the work's ways.
-    pub ways: Vec<usize>,
+    /// The route of each of the work's ways: those of the step that take the item, then the batch lanes of
+    /// its models.
+    pub ways: Vec<Arc<Route>>,
+    /// The numbers of the work's batches.
+    pub batches: Vec<u64>,
 }
 
 /// A class of a job that has something to do.
 struct Chain {
     job: Arc<Job>,
     class: u16,
-    /// Pending and in flight, by step.
+    /// Pending and in flight, by step; what is out in batches aside.
     counts: Vec<(u64, u64)>,
 }
 
@@ -69,7 +72,14 @@ impl Engine {
                 let class = &chain.job.classes[usize::from(chain.class)];
                 let routes = self.lanes.of_step(&class.ladder.0[step]);
                 let takes = self.takes(&chain.job, &typical.item, &routes);
-                let ways: Vec<usize> = (0..routes.len()).filter(|&route| takes[route]).collect();
+                let key = (chain.class, step as u8);
+                let direct = routes.iter().zip(&takes).filter(|(_, takes)| **takes).map(|(route, _)| route);
+                let mut ways: Vec<Arc<Route>> = direct.cloned().collect();
+                let batches = self.lanes.batches_of_step(&class.ladder.0[step]);
+                let batches =
+                    batches.into_iter().filter(|route| self.takes_one(&chain.job, &typical.item, route));
+                ways.extend(batches);
+                let (numbers, batches) = self.batches_of(&chain.job.id, key, &ways);
                 let is_last = step + 1 == chain.counts.len();
                 problem.works.push(Work {
                     priority: class.priority.into(),
@@ -79,11 +89,11 @@ impl Engine {
                     deadline: class.deadline,
                     when: chain.job.options.when,
                     worth: 0.0,
-                    ways: ways.iter().map(|&route| self.way(&chain, &typical, &routes[route])).collect(),
-                    batches: Vec::new(),
+                    ways: ways.iter().map(|route| self.way(&chain, &typical, route)).collect(),
+                    batches,
                 });
-                let key = (chain.class, step as u8);
-                posed.push(Posed { job: chain.job.id.clone(), key, routes, takes, ways });
+                let job = chain.job.id.clone();
+                posed.push(Posed { job, key, routes, takes, ways, batches: numbers });
             }
         }
         (problem, posed, seen)
@@ -111,7 +121,8 @@ impl Engine {
                 };
                 let counts: Vec<(u64, u64)> = (0..of.ladder.0.len()).map(count).collect();
                 let is_over = of.deadline.is_some_and(|deadline| deadline <= self.now);
-                if !is_over && counts.iter().any(|&(pending, in_flight)| pending + in_flight > 0) {
+                let is_busy = counts.iter().any(|&(pending, in_flight)| pending + in_flight > 0);
+                if !is_over && (is_busy || self.batches.is_out(id, class)) {
                     chains.push(Chain { job: queue.job.clone(), class, counts });
                 }
             }
@@ -131,6 +142,23 @@ impl Engine {
         routes.iter().map(|route| takes(route, item, job.options.allow_unpriced, capped)).collect()
     }
 
+    /// Whether a route takes an item, whatever the hour.
+    pub(super) fn takes_one(&self, job: &Job, item: &Item, route: &Route) -> bool {
+        let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
+        let capped = state.cap(job).is_some() || item_cap(item).is_some();
+        takes(route, item, job.options.allow_unpriced, capped)
+    }
+
+    /// The batches of a queue that are out, with their numbers.
+    fn batches_of(&self, job: &JobId, key: Key, ways: &[Arc<Route>]) -> (Vec<u64>, Vec<Batch>) {
+        let of_queue = self.batches.of_queue(job, key);
+        let batches = of_queue.filter_map(|(number, out)| {
+            let way = ways.iter().position(|way| *way.name == *out.route)?;
+            Some((number, Batch { way, lines: out.lines, sent_at: out.sent_at, done: out.done }))
+        });
+        batches.unzip()
+    }
+
     fn way(&self, chain: &Chain, typical: &Typical, route: &Arc<Route>) -> Way {
         let Chain { job, class, .. } = chain;
         let lane = self.lanes.find(&route.name).expect("a route of a step has a lane");
@@ -139,7 +167,8 @@ impl Engine {
         let latency = latency(stats);
         let usage = self.typical_usage(job, typical, route);
         let class = &job.classes[usize::from(*class)];
-        let opens = class.not_before.into_iter().chain(self.lanes.shut_until(lane)).max();
+        let rests = self.batches.rests_until(&route.name);
+        let opens = class.not_before.into_iter().chain(self.lanes.shut_until(lane)).chain(rests).max();
         let look = class.deadline.unwrap_or(self.now).max(self.now + SHORTEST_LOOK);
         let is_dead = self.lanes.get(lane).dead.is_some();
         let pace = |limits: &Limits| pace(limits, self.lanes.most_calls, &usage, latency);
@@ -152,7 +181,11 @@ impl Engine {
         }
         Way {
             route: lane,
-            lane: if &*route.lane == FLEX { Lane::Flex } else { Lane::Realtime },
+            lane: match &*route.lane {
+                BATCH => Lane::Batch(self.batches.done_by(&route.name)),
+                FLEX => Lane::Flex,
+                _ => Lane::Realtime,
+            },
             pass: pass_chance(&self.stats_of_model(job, route)),
             attempts: answers,
             spans: if is_dead { Vec::new() } else { hours(route, &usage, self.now, look, opens) },
@@ -164,8 +197,8 @@ impl Engine {
     fn stats_of_model(&self, job: &Job, route: &Route) -> Vec<&RouteStats> {
         let Some((_, state)) = self.ledger.get(&job.id) else { return Vec::new() };
         let realtime = format!("{}/{}", route.provider, route.model);
-        let flex = format!("{realtime} {FLEX}");
-        [realtime, flex].iter().filter_map(|name| state.routes.get(name.as_str())).collect()
+        let lanes = [FLEX, BATCH].map(|lane| format!("{realtime} {lane}"));
+        [realtime].iter().chain(&lanes).filter_map(|name| state.routes.get(name.as_str())).collect()
     }
 
     /// Tokens the typical item probably bills on a route.

@@ -29,6 +29,8 @@ const READ_AHEAD_ITEMS: usize = 512;
 const READ_AHEAD_BYTES: u64 = 16 << 20;
 /// Items a queue takes in beyond its page, when attempts fail faster than others are started.
 const OVERFLOW: usize = 4 * READ_AHEAD_ITEMS;
+/// Classes whose typical item keeps its body.
+const MOST_BODIES: usize = 32;
 /// Items that wait out a pause in one queue; more are found again by the cursor.
 const MOST_LATER: usize = 65_536;
 
@@ -66,15 +68,18 @@ pub(super) struct JobQueue {
 /// What items of a class are like.
 #[derive(Clone)]
 pub(super) struct Typical {
-    /// The first that was loaded, without its body.
+    /// The first that was loaded. Its body says whether a route of another format takes such items; of the
+    /// classes beyond [`MOST_BODIES`], which are planned last if at all, it is not kept.
     pub item: Item,
     items: u64,
     input: u64,
 }
 
 impl Typical {
-    fn of(item: &Item) -> Typical {
-        let body = Body { json: Bytes::new(), model_at: None };
+    fn of(item: &Item, keeps_body: bool) -> Typical {
+        // A copy: the original is a piece of a whole page.
+        let json = if keeps_body { Bytes::copy_from_slice(&item.body.json) } else { Bytes::new() };
+        let body = Body { json, model_at: item.body.model_at.filter(|_| keeps_body) };
         Typical { item: Item { body, ..item.clone() }, items: 0, input: 0 }
     }
 
@@ -243,11 +248,17 @@ impl JobQueue {
 
     /// Puts a loaded item where its state says.
     pub(super) fn loaded(&mut self, item: Arc<Item>, step: u8) {
-        self.typical.entry(item.class).or_insert_with(|| Typical::of(&item)).add(&item);
+        self.see(&item);
         let queue = self.step(item.class, step);
         queue.loading = queue.loading.saturating_sub(1);
         queue.alike = None;
         queue.ready.push_back(item);
+    }
+
+    /// Learns from an item what those of its class are like.
+    pub(super) fn see(&mut self, item: &Item) {
+        let keeps_body = self.typical.len() < MOST_BODIES;
+        self.typical.entry(item.class).or_insert_with(|| Typical::of(item, keeps_body)).add(item);
     }
 
     /// An item that was loaded turned out to be over.
@@ -354,6 +365,11 @@ impl StepQueue {
             self.later =
                 later.into_iter().map(|Reverse((due, item))| Reverse((due.min(now), item))).collect();
         }
+    }
+
+    /// Whether more of it is on its way.
+    pub(super) fn is_loading(&self) -> bool {
+        self.loading > 0
     }
 
     fn forget(&mut self) {

@@ -66,8 +66,21 @@ pub(super) struct Standing {
     waiting: Waiting,
     until: Timestamp,
     words: Option<String>,
+    /// What goes into provider batches.
+    submit: Option<Submission>,
     /// Whether the deadline forces sending at any price.
     pub guard: bool,
+}
+
+/// Lines that an order puts into provider batches.
+#[derive(Clone)]
+pub(super) struct Submission {
+    /// On this route.
+    pub route: Arc<Route>,
+    /// So many, less those that are in one since.
+    pub left: u64,
+    /// So many in each batch.
+    pub part: u64,
 }
 
 /// What an order says to one item.
@@ -110,6 +123,9 @@ impl Standing {
 
     /// Whether more wants to go than was ordered.
     fn is_used_up(&self) -> bool {
+        if let Some(submit) = &self.submit {
+            return submit.left == 0;
+        }
         self.left.iter().all(|&(_, left)| left == 0) && (self.is_empty || !self.left.is_empty())
     }
 }
@@ -139,6 +155,19 @@ impl Schedule {
                 .is_some_and(|&times| after_refusals(times, guard) == AfterRefusal::Realtime)
     }
 
+    /// A line was put into a batch.
+    pub(super) fn submitted(&mut self, job: &JobId, key: Key) {
+        let made = self.made.as_mut().and_then(|made| made.orders.get_mut(job));
+        if let Some(submit) = made.and_then(|orders| orders.get_mut(&key)?.submit.as_mut()) {
+            submit.left = submit.left.saturating_sub(1);
+        }
+    }
+
+    /// What is still to be put into batches from a queue.
+    pub(super) fn submission(&self, job: &JobId, key: Key) -> Option<&Submission> {
+        self.order(job, key)?.submit.as_ref().filter(|submit| submit.left > 0)
+    }
+
     /// A job is over.
     pub(super) fn forget(&mut self, job: &JobId) {
         self.refused.retain(|(of, _), _| of != job);
@@ -160,8 +189,14 @@ impl Engine {
     /// Plans a job from now on, if it has something to wait for: asked when it comes, or a route does.
     pub(super) fn plan_for(&mut self, job: &Job) {
         let mut steps = job.classes.iter().flat_map(|class| &class.ladder.0);
-        let mut varies = |names: &Vec<String>| self.lanes.of_step(names).iter().any(|route| varies(route));
-        if job.options.when == When::Cheapest && steps.any(&mut varies) {
+        let mut waits = |names: &Vec<String>| {
+            let batches = self.lanes.batches_of_step(names);
+            let direct = self.lanes.of_step(names);
+            let only_batches = !batches.is_empty() && direct.iter().all(|route| route.unusable.is_some());
+            let may_wait = job.options.when == When::Cheapest;
+            only_batches || may_wait && (!batches.is_empty() || direct.iter().any(|route| varies(route)))
+        };
+        if steps.any(&mut waits) {
             self.schedule.jobs.insert(job.id.clone());
         }
     }
@@ -196,10 +231,15 @@ impl Engine {
             None => !posed.is_empty(),
         };
         if is_due {
-            let rules = Rules { batches: false, ..Rules::default() };
-            let plan = plan(&problem, &rules);
+            let plan = plan(&problem, &Rules::default());
             self.tell_impossible(&problem, &posed, &plan);
+            let recalled: Vec<u64> = posed
+                .iter()
+                .zip(&plan.orders)
+                .flat_map(|(posed, order)| order.recall.iter().map(|&batch| posed.batches[batch]))
+                .collect();
             self.put_in_force(problem, &posed, seen, &plan);
+            self.recall(&recalled);
         }
     }
 
@@ -315,7 +355,12 @@ fn varies(route: &Route) -> bool {
 }
 
 fn standing(posed: &Posed, order: &Order, pending: u64, now: Timestamp, replan_at: Timestamp) -> Standing {
-    let route = |way: usize| &posed.routes[posed.ways[way]];
+    let route = |way: usize| &posed.ways[way];
+    let submit = order.submit.map(|submit| Submission {
+        route: route(submit.way).clone(),
+        left: submit.lines,
+        part: submit.part,
+    });
     let left: Vec<_> = order.send.iter().map(|send| (route(send.way).name.clone(), send.at_most)).collect();
     let awaited = match order.hold.map(|hold| hold.why) {
         Some(Why::CheaperHour { way }) => Some(Some(route(way).name.clone())),
@@ -340,6 +385,7 @@ fn standing(posed: &Posed, order: &Order, pending: u64, now: Timestamp, replan_a
         waiting,
         until,
         words,
+        submit,
         guard: order.guard,
     }
 }

@@ -27,6 +27,7 @@ impl Engine {
                 self.lanes.get_mut(lane).ready.push_back(attempt);
             }
         }
+        self.create_batches(seq);
     }
 
     /// Fills free places with attempts that wait recorded.

@@ -1,5 +1,6 @@
 //! Scripted evenings: events in, effects out, one fact a test. The builder is [`bench`].
 
+mod batches;
 mod bench;
 mod budgets;
 mod copies;

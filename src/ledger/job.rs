@@ -30,6 +30,8 @@ pub struct OpenAttempt {
     pub worst_case: Usd,
     /// When it was started.
     pub at: Timestamp,
+    /// The provider batch it goes out in, by our number.
+    pub batch: Option<u64>,
 }
 
 /// An item that has attempts behind it and has not ended.
@@ -239,6 +241,7 @@ impl JobLedger {
             route: started.route.clone(),
             worst_case: started.worst_case,
             at: started.at,
+            batch: started.batch,
         };
         self.open.insert(started.attempt, open);
     }

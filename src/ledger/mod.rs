@@ -20,6 +20,7 @@ use crate::money::Usd;
 use crate::plan::estimate::{Estimates, class_of};
 use crate::record::{Record, Seq, Snapshot, Started};
 
+mod batches;
 mod budget;
 mod drawn;
 mod items;
@@ -29,6 +30,7 @@ mod period;
 mod stats;
 mod tallies;
 
+pub use batches::{Batches, OpenBatch};
 pub use budget::{Budgets, Full, Reservation, Sums, Tags};
 pub use drawn::{Amount, Drawing, Drawn};
 pub use items::{Counts, ItemState, ItemStates, Phase};
@@ -53,6 +55,8 @@ pub struct Globals {
     pub drawn: Drawn,
     /// What checks taught of models, class by class, up to the last job that finished.
     pub tallies: Tallies,
+    /// Provider batches that are out.
+    pub batches: Batches,
 }
 
 /// The durable state of everything.
@@ -116,6 +120,7 @@ impl Ledger {
                 if let Some(drawing) = &started.drawing {
                     self.globals.drawn.reserve(started.attempt, drawing);
                 }
+                self.globals.batches.started(started);
                 self.begin_tally(&started.job);
                 self.with(&started.job, |state| state.started(started));
             }
@@ -147,6 +152,10 @@ impl Ledger {
                 Scope::Process | Scope::Tag(_) => self.globals.budgets.told(alert),
             },
             Record::OddsReset(class) => self.reset_odds(class.as_deref()),
+            Record::BatchIntended(intended) => self.globals.batches.intended(intended),
+            Record::BatchMade(batch) => self.globals.batches.made(batch),
+            Record::BatchRead { number, cursor } => self.globals.batches.read(*number, *cursor),
+            Record::BatchClosed { number } => self.globals.batches.closed(*number),
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::attempt::Ending;
+use crate::batch::Mark;
 use crate::check::Verdict;
+use crate::engine::BatchNews;
 use crate::job::{AttemptId, Item, Job, JobId};
 use crate::record::{PartCommitted, Seq};
 
@@ -21,6 +23,8 @@ pub(super) enum News {
     Ended(AttemptId, Box<Ending>),
     /// A check command ended.
     Judged(AttemptId, Verdict),
+    /// What was asked about a provider batch has an answer.
+    Batch(Mark, Box<BatchNews>),
     /// A part is in place.
     PartCommitted(PartCommitted),
     /// A job's last part and its manifest are in place.

@@ -38,6 +38,7 @@ use crate::traces::Traces;
 use crate::view::{JobView, OddsView, Waiting};
 use crate::webhook::Webhook;
 
+mod batches;
 mod files;
 mod inbox;
 mod parts;
@@ -46,6 +47,7 @@ mod reader;
 mod threads;
 mod writer;
 
+use batches::Desk;
 use inbox::{Inbox, News};
 use parts::PartsOrder;
 use posts::Posts;
@@ -166,9 +168,11 @@ pub async fn run(
     let now = clock::now();
     let (inbox, mut news) = Inbox::new();
     let staged = setup.store.reader();
+    let drafts = setup.store.folder().to_owned();
     let threads = Threads::start(setup.store, &setup.ledger, setup.parts, inbox.clone())?;
     let mut driver = Driver {
         engine: Engine::new(setup.routes, setup.ledger, now).with_most_calls(files::most_calls()),
+        batches: Desk::new(setup.providers.clone(), inbox.clone(), drafts),
         providers: setup.providers,
         posts: Posts::new(setup.webhook),
         calls: JoinSet::new(),
@@ -205,6 +209,7 @@ struct Driver {
     calls: JoinSet<()>,
     /// Those that wait for an answer, so that one can be given up.
     sent: HashMap<AttemptId, AbortHandle>,
+    batches: Desk,
     posts: Posts,
     inbox: Inbox,
     orders: Sender<Order>,
@@ -313,6 +318,7 @@ impl Driver {
                 self.event(Event::Ended(attempt, *ending));
             }
             News::Judged(attempt, verdict) => self.event(Event::Judged(attempt, verdict)),
+            News::Batch(mark, news) => self.event(Event::Batch(mark, *news)),
             News::PartCommitted(part) => self.event(Event::PartCommitted(part)),
             News::PartsClosed(job) => self.event(Event::PartsClosed(job)),
             News::Accepted(job) => self.accepted(job),
@@ -495,6 +501,7 @@ impl Driver {
                     handle.abort();
                 }
             }
+            Effect::Batch(ask) => self.batches.carry_out(ask, &mut self.calls),
             Effect::Judge(attempt, commands, text) => {
                 let inbox = self.inbox.clone();
                 self.calls.spawn(async move {

@@ -36,6 +36,9 @@ const MOST_CHANGES: usize = 400;
 const DEARER_THAN_ANY: Usd = Usd::from_pico(i128::MAX);
 /// The lane that is cheaper and has room at times.
 pub const FLEX: &str = "flex";
+/// The lane on which many requests are handed over at once. No single call goes there, so [`choose`] is never
+/// given its routes: they are for the planner.
+pub const BATCH: &str = "batch";
 
 /// What a route says to an item at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -383,7 +386,7 @@ fn obstacle(route: &Route, item: &Item, allow_unpriced: bool, capped: bool) -> O
     if let Some(reason) = translate::obstacle(item, route) {
         return never(&reason);
     }
-    if &*route.lane == FLEX && names_its_tier(item) {
+    if matches!(&*route.lane, FLEX | BATCH) && names_its_tier(item) {
         return never("the request names a service tier itself");
     }
     if let Some(features) = &route.features {

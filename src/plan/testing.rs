@@ -44,6 +44,7 @@ pub(crate) fn route(name: &str, per_token: u64) -> Route {
         account_limits: Limits::default(),
         allowance: None,
         unusable: None,
+        batch: None,
     }
 }
 

@@ -16,9 +16,11 @@ use crate::check::Check;
 use crate::clock::Timestamp;
 use crate::job::{Item, Job, JobOptions};
 use crate::money::{Price, Usd};
+use crate::plan::route::BATCH;
 use crate::provider::simulated::{self, Config, Model, Simulated};
 use crate::view::{JobView, Waiting};
 
+mod batches;
 pub mod night;
 #[cfg(test)]
 mod reality;
@@ -79,7 +81,7 @@ pub fn rehearse(
 ) -> Rehearsal {
     let provider = Simulated::new(Config {
         seed: assumed.seed,
-        models: routes.iter().map(|route| model(route, assumed)).collect(),
+        models: routes.iter().map(|route| model(route, routes, assumed)).collect(),
         plain_answers: true,
         keep_log: false,
         ..Config::default()
@@ -132,7 +134,9 @@ fn summary(night: &mut Night<NoRows>, job: &Job) -> Rehearsal {
 }
 
 /// A route as the simulator plays it.
-fn model(route: &Route, assumed: &Assumptions) -> Model {
+fn model(route: &Route, routes: &[Arc<Route>], assumed: &Assumptions) -> Model {
+    let batch = format!("{} {BATCH}", route.name);
+    let batch = routes.iter().find(|other| *other.name == *batch).and_then(|other| other.prices.as_ref());
     let price = route.prices.as_ref().map_or_else(Price::default, |table| table.base);
     Model {
         pass_rate: assumed.pass_rate,
@@ -140,6 +144,7 @@ fn model(route: &Route, assumed: &Assumptions) -> Model {
         output: assumed.output_tokens,
         context: route.context,
         max_output: route.max_output,
+        batch_price: batch.map(|table| table.base),
         limits: simulated::Limits {
             rpm: route.limits.rpm,
             tpm: route.limits.tpm,

@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batches::Drafts;
 use crate::attempt::Ending;
+use crate::batch::Mark;
 use crate::catalog::Route;
 use crate::check::Verdict;
 use crate::clock::Timestamp;
-use crate::engine::{Effect, Engine, Event, Notice};
+use crate::engine::{BatchNews, Effect, Engine, Event, Notice};
 use crate::job::{AttemptId, Item, Job, JobId};
 use crate::ledger::JobLedger;
 use crate::provider::simulated::Simulated;
@@ -83,6 +85,7 @@ pub struct Night<R: Rows> {
     sync_due: bool,
     unsynced: VecDeque<Record>,
     durable: Seq,
+    drafts: Drafts,
 }
 
 enum Happening {
@@ -91,6 +94,7 @@ enum Happening {
     Prompts(JobId, Vec<Arc<Item>>),
     Ended(AttemptId, Box<Ending>),
     Judged(AttemptId, Verdict),
+    Batch(Mark, Box<BatchNews>),
     PartCommitted(PartCommitted),
     PartsClosed(JobId),
 }
@@ -118,6 +122,7 @@ impl<R: Rows> Night<R> {
             sync_due: false,
             unsynced: VecDeque::new(),
             durable: 0,
+            drafts: Drafts::default(),
         }
     }
 
@@ -185,6 +190,7 @@ impl<R: Rows> Night<R> {
         }
         self.timeline.clear();
         self.unsynced.clear();
+        self.drafts.forget();
         self.sync_due = false;
         let ledger = self.store.recover().expect("a store that lost its power recovers");
         self.durable = ledger.globals.seq;
@@ -211,6 +217,7 @@ impl<R: Rows> Night<R> {
             Happening::Prompts(job, items) => Event::Prompts(job, items),
             Happening::Ended(attempt, ending) => Event::Ended(attempt, *ending),
             Happening::Judged(attempt, verdict) => Event::Judged(attempt, verdict),
+            Happening::Batch(mark, news) => Event::Batch(mark, *news),
             Happening::PartCommitted(part) => Event::PartCommitted(part),
             Happening::PartsClosed(job) => Event::PartsClosed(job),
         };
@@ -238,6 +245,13 @@ impl<R: Rows> Night<R> {
             Effect::Cancel(attempt) => self
                 .timeline
                 .retain(|_, happening| !matches!(happening, Happening::Ended(of, _) if *of == attempt)),
+            Effect::Batch(ask) => {
+                let mark = ask.mark;
+                let answer = self.drafts.carry_out(&mut self.provider, self.now, ask);
+                if let Some((delay, news)) = answer {
+                    self.later(delay, Happening::Batch(mark, Box::new(news)));
+                }
+            }
             Effect::Read(job, items) => {
                 let items = self.store.read(&job, &items).expect("accepted items can be read");
                 self.later(Duration::ZERO, Happening::Prompts(job, items));

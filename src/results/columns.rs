@@ -237,7 +237,7 @@ impl AttemptColumns {
         self.http_status.append_option(ended.http_status.map(|status| short(u64::from(status))));
         self.push_route(ended);
         self.upstream_request_id.append_option(ended.request_id.as_deref());
-        self.upstream_batch_id.append_null();
+        self.upstream_batch_id.append_option(ended.upstream_batch.as_deref());
         self.finish_reason.append_option(ended.finish_reason.as_deref());
         self.escalation_reason.append_option(ended.escalation.map(ErrorCode::as_str));
         self.push_usage(ended.usage.as_ref());

@@ -100,6 +100,7 @@ pub(crate) fn rejected(job: &Job, item: ItemIndex, number: u16) -> Ended {
         has_check: true,
         spends_model: true,
         hedge: false,
+        upstream_batch: None,
     }
 }
 

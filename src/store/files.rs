@@ -131,6 +131,11 @@ impl FileStore {
         PromptWriter::create(Disk::default(), &state.join("prompts"), job, Sizes::default().prompt_segment)
     }
 
+    /// The folder it owns.
+    pub fn folder(&self) -> &Path {
+        &self.state
+    }
+
     /// A reader of prompts for another thread.
     pub fn reader(&self) -> PromptReader {
         self.reader.clone()

@@ -7,6 +7,7 @@ mod attribution;
 /// Bad input: files, lines, answers, disks and configs, each said and survived.
 mod bad_input;
 /// Batches of every kind, by one set of tests.
+mod batch_night;
 mod batches;
 /// Our files and a provider's log, held against each other.
 mod books;

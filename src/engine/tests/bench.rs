@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::attempt::{Answer, Ending, ErrorCode, ItemStatus, Outcome, RateHints, Refusal, RefusalKind};
+use crate::batch::Mark;
 use crate::catalog::Route;
 use crate::check::Check;
 use crate::clock::Timestamp;
-use crate::engine::{Call, Effect, Engine, Event, Notice};
+use crate::engine::{BatchAsk, BatchNews, BatchWork, Call, Effect, Engine, Event, Notice};
 use crate::job::{AttemptId, Class, Item, ItemIndex, Job, JobId, JobOptions, Ladder, Source};
 use crate::ledger::{Counts, JobLedger, Ledger};
 use crate::money::{Usage, Usd};
@@ -71,6 +72,10 @@ pub(super) struct Bench {
     pub(super) wake: Timestamp,
     /// Commands asked for, with the answers they judge.
     pub(super) judged: Vec<(AttemptId, Vec<Vec<String>>, String)>,
+    /// What was asked about batches, requests for drafts apart.
+    pub(super) asks: VecDeque<BatchAsk>,
+    /// Requests in drafts.
+    pub(super) drafted: Vec<(Mark, Call)>,
     /// While it is set nothing becomes durable.
     pub(super) disk_hangs: bool,
     routes: Vec<Arc<Route>>,
@@ -94,6 +99,8 @@ impl Bench {
             notices: Vec::new(),
             wake: now,
             judged: Vec::new(),
+            asks: VecDeque::new(),
+            drafted: Vec::new(),
             disk_hangs: false,
             routes,
             prompts: BTreeMap::new(),
@@ -191,6 +198,17 @@ impl Bench {
                 self.out.push_back(call);
             }
             Effect::Cancel(attempt) => self.out.retain(|call| call.attempt != attempt),
+            Effect::Batch(BatchAsk { mark, what: BatchWork::Add(call), .. }) => {
+                self.drafted.push((mark, *call));
+            }
+            Effect::Batch(ask) => {
+                if matches!(ask.what, BatchWork::Create) {
+                    let durable = &self.records[..self.durable];
+                    let is_intent = |record: &Record| matches!(record, Record::BatchIntended(intended) if intended.number == ask.mark.number);
+                    assert!(durable.iter().any(is_intent), "{} is made before it is written down", ask.mark);
+                }
+                self.asks.push_back(ask);
+            }
             Effect::Read(job, items) => {
                 let items = items.iter().map(|&item| self.prompts[&job][item as usize].clone()).collect();
                 self.event(Event::Prompts(job, items));
@@ -201,6 +219,21 @@ impl Bench {
             Effect::Wake(at) => self.wake = at,
             Effect::Tell(notice) => self.notices.push(notice),
         }
+    }
+
+    /// What is asked about a batch has this answer.
+    pub(super) fn answer_batch(&mut self, mark: Mark, news: BatchNews) -> BatchAsk {
+        let at = self.asks.iter().position(|ask| ask.mark == mark).expect("something is asked about it");
+        let ask = self.asks.remove(at).expect("found there");
+        self.event(Event::Batch(mark, news));
+        self.settle();
+        ask
+    }
+
+    /// The disk had no more than so many records when the process ended.
+    pub(super) fn crash_with(&mut self, records: usize) {
+        self.durable = records;
+        self.crash();
     }
 
     /// The oldest request that is out ends like this.
@@ -230,6 +263,7 @@ impl Bench {
     pub(super) fn crash(&mut self) {
         self.records.truncate(self.durable);
         self.out.clear();
+        self.asks.clear();
         let mut ledger = Ledger::default();
         for (job, state) in self.engine.ledger().jobs() {
             ledger.add(job.clone(), JobLedger::new(job));

@@ -36,6 +36,9 @@ const CLOCK_SKEW: Duration = Duration::from_secs(600);
 /// Pages of a list that are looked through; a hundred batches each.
 const MOST_PAGES: usize = 100;
 
+/// Lines of results that are read to see whose a batch is.
+const LINES_LOOKED_AT: usize = 16;
+
 /// The batches of one account.
 #[derive(Clone, Copy, Debug)]
 pub struct Batches<'a> {
@@ -61,14 +64,7 @@ impl<'a> Batches<'a> {
     /// cannot.
     pub fn request(&self, item: &Item, route: &Route) -> Result<(Wire, Bytes), String> {
         let (wire, body) = self.provider.request(item, route)?;
-        let taken = match self.api.dialect {
-            BatchDialect::Anthropic => wire == Wire::Messages,
-            BatchDialect::Gemini => wire == Wire::GenerateContent,
-            BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter => {
-                matches!(wire, Wire::Chat | Wire::Responses | Wire::Embeddings)
-            }
-        };
-        if !taken {
+        if !self.api.dialect.takes(wire) {
             return Err("its batches do not take this kind of request".to_owned());
         }
         // The job names the model there, and a second name beside it is refused.
@@ -192,23 +188,30 @@ impl<'a> Batches<'a> {
                     Err(error) => Err(error),
                 }
             }
+            // Its lines say it for certain; what it counts of them when it is over may be wrong.
+            FoundBy::Lines if batch.state.has_ended() => self.bears(batch, search).await,
             FoundBy::Lines if ![0, search.len].contains(&batch.counts.total) => Ok(Some(false)),
-            FoundBy::Lines if !batch.state.has_ended() => Ok(None),
-            FoundBy::Lines => self.bears(batch, search).await,
+            FoundBy::Lines => Ok(None),
         }
     }
 
-    /// Whether the first line of a batch's results has our mark.
+    /// Whether the first lines of a batch's results have our mark. One without any proves little: lines of
+    /// somebody else have been seen among ours.
     async fn bears(&self, batch: &Seen, search: &Search) -> Result<Option<bool>, AskError> {
         let found = BatchRef { id: batch.id.clone(), mark: search.order.mark, wire: search.order.wire };
         let mut results = Collecting::new(*self, found, batch.results.clone(), Cursor::default());
-        match results.next().await {
-            Ok(Some(Line { id: LineId::Ours(_), .. })) => Ok(Some(true)),
-            Ok(Some(Line { id: LineId::Foreign(id), .. })) if Mark::of_line(&id).is_some() => Ok(Some(false)),
-            // One foreign line proves little; so does none.
-            Ok(_) | Err(AskError::Gone(_)) => Ok(None),
-            Err(error) => Err(error),
+        for _ in 0..LINES_LOOKED_AT {
+            match results.next().await {
+                Ok(Some(Line { id: LineId::Ours(_), .. })) => return Ok(Some(true)),
+                Ok(Some(Line { id: LineId::Foreign(id), .. })) if Mark::of_line(&id).is_some() => {
+                    return Ok(Some(false));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(AskError::Gone(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            }
         }
+        Ok(None)
     }
 
     async fn upload(&self, draft: &mut Draft, post: &Post) -> Result<String, CreateError> {

@@ -144,6 +144,7 @@ fn call(body: &'static str) -> Call {
             account_limits: Limits::default(),
             allowance: None,
             unusable: None,
+            batch: None,
         }),
         item: Arc::new(Item {
             index: 0,

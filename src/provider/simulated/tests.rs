@@ -310,6 +310,7 @@ fn call(number: u64, body: &str, model: &str) -> Call {
             account_limits: Default::default(),
             allowance: None,
             unusable: None,
+            batch: None,
         }),
         item: Arc::new(Item {
             index: 0,

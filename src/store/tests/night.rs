@@ -205,6 +205,7 @@ impl<R: Rig> Night<R> {
             day: Day::default(),
             tags: [format!("team={}", item % 3).into()].into(),
             drawing: None,
+            batch: None,
         }));
     }
 
@@ -445,6 +446,7 @@ fn ended(
         has_check: true,
         spends_model: false,
         hedge: false,
+        upstream_batch: None,
     }
 }
 

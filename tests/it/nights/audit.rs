@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use overnight::attempt::{AttemptStatus, CostBasis, ErrorCode};
+use overnight::batch::Mark;
 use overnight::job::{AttemptId, Item, ItemIndex, OnUnknown, When};
 use overnight::ledger::JobLedger;
 use overnight::money::Usd;
@@ -63,6 +64,22 @@ pub(super) fn provider(world: &World) {
     }
     let billed = world.night.provider.totals().billed - for_nothing;
     assert!(known <= billed && billed <= known + at_risk + unbilled, "I8: {known} {billed} {at_risk}");
+}
+
+/// No batch was made twice or without its intent (I4), and none is left (I19).
+pub(super) fn batches(world: &World) {
+    let mut labels = BTreeSet::new();
+    for batch in world.night.provider.made_batches() {
+        let label = batch.order.label.as_str().expect("ours bear their marks").to_owned();
+        let mark = Mark::parse(&label).expect("a mark");
+        assert!(
+            world.night.rows.intended.contains(&mark.number),
+            "I4: {label} was made before it was intended"
+        );
+        assert!(labels.insert(label), "I4: a batch was made twice");
+    }
+    let left = world.night.engine.ledger().globals.batches.iter().count();
+    assert_eq!(left, 0, "I19: batches are out although all is over");
 }
 
 /// To the pico-dollar where the bill is known, within the worst case where it is not (I8).

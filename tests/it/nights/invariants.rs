@@ -65,6 +65,11 @@ impl Witness {
             let started = world.night.rows.started.get(&attempt);
             let started =
                 started.unwrap_or_else(|| panic!("I4: {attempt} was sent before it was written down"));
+            if line.batch.is_some() {
+                // It ran when its batch was over, whatever has happened since that was made.
+                assert!(started.batch.is_some(), "I4: {attempt} was sent in a batch it was not started for");
+                continue;
+            }
             let stopped = self.stopped.contains(&started.job);
             assert!(!stopped, "I6: {attempt} was sent although its job was stopped");
             assert!(!self.was_on_hold, "I6: {attempt} was sent although the disk was full");
@@ -183,6 +188,7 @@ impl Witness {
         let days = if world.limits.is_some() { 100 } else { 30 };
         assert!(world.night.now() < world.begins + A_DAY * days, "I19: it took {days} days");
         audit::provider(world);
+        audit::batches(world);
         free::end(world);
         self.purse.end(world, cuts);
         if !self.forgot {

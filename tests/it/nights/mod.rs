@@ -69,17 +69,32 @@ fn the_same_seed_plays_the_same_night() {
 #[test]
 fn a_power_cut_at_any_write_loses_nothing() {
     for keep_unsynced in [0, 1, 3] {
-        let mut cut_at = 1;
-        while cut_and_recover(cut_at, keep_unsynced) {
-            cut_at += 1;
-        }
-        assert!(cut_at > 50, "the scenario writes too little: {cut_at}");
+        let cuts = cut_everywhere(&Scenario::fixed(), keep_unsynced);
+        assert!(cuts > 50, "the scenario writes too little: {cuts}");
     }
 }
 
+/// The same of a night whose items go out in batches: every write of a batch's life is cut at.
+#[test]
+fn a_power_cut_at_any_write_of_a_batch_loses_nothing_and_makes_none_twice() {
+    for keep_unsynced in [0, 1, 3] {
+        let cuts = cut_everywhere(&Scenario::fixed_with_batches(), keep_unsynced);
+        assert!(cuts > 30, "the scenario writes too little: {cuts}");
+    }
+}
+
+/// Cuts the power at every write in turn; how many there were.
+fn cut_everywhere(scenario: &Scenario, keep_unsynced: usize) -> u64 {
+    let mut cut_at = 1;
+    while cut_and_recover(scenario, cut_at, keep_unsynced) {
+        cut_at += 1;
+    }
+    cut_at
+}
+
 /// Returns whether the night was long enough for the cut.
-fn cut_and_recover(cut_at: u64, keep_unsynced: usize) -> bool {
-    let mut world = World::new(&Scenario::fixed());
+fn cut_and_recover(scenario: &Scenario, cut_at: u64, keep_unsynced: usize) -> bool {
+    let mut world = World::new(scenario);
     let mut witness = Witness::default();
     world.night.cut_at = Some(world.night.writes + cut_at);
     let was_cut = run(&mut world, &mut witness).is_err();

@@ -17,6 +17,8 @@ pub(super) struct Parts {
     open: BTreeMap<JobId, (u32, Part)>,
     /// Starts that are durable, by attempt.
     pub(super) started: BTreeMap<AttemptId, Started>,
+    /// Batches whose intent is durable.
+    pub(super) intended: BTreeSet<u64>,
     /// Manifests written.
     pub(super) finished: BTreeSet<JobId>,
 }
@@ -73,6 +75,10 @@ impl Rows for Parts {
         let (job, result) = match record {
             Record::Started(started) => {
                 self.started.insert(started.attempt, started.clone());
+                return;
+            }
+            Record::BatchIntended(intended) => {
+                self.intended.insert(intended.number);
                 return;
             }
             Record::Ended(ended) => match &ended.next {

@@ -8,7 +8,7 @@ use overnight::clock::Timestamp;
 use overnight::job::{JobOptions, OnUnknown, When, Worth};
 use overnight::ledger::Limits;
 use overnight::money::Usd;
-use overnight::provider::simulated::{Fault, FaultRates, Faults};
+use overnight::provider::simulated::{BatchFault, BatchFaultRates, Fault, FaultRates, Faults};
 
 use super::chance::Chance;
 use super::{budgets, free};
@@ -42,6 +42,8 @@ pub(super) struct Scenario {
     pub(super) allowance: Option<Allowance>,
     /// When it begins.
     pub(super) begins: Timestamp,
+    /// What goes wrong with batches, where the providers take any.
+    pub(super) batches: Option<BatchFaultRates>,
 }
 
 /// One job of a night.
@@ -125,7 +127,17 @@ impl Scenario {
             limits,
             allowance: free::draw(chance),
             begins,
+            batches: chance.hit(0.3).then(|| batch_faults(chance)),
         }
+    }
+
+    /// The fixed night with batches, of which most meet something.
+    pub(super) fn fixed_with_batches() -> Scenario {
+        let rates = BatchFault::ALL.map(|fault| (fault, if fault == BatchFault::Stuck { 0.0 } else { 0.2 }));
+        let mut scenario = Scenario { batches: Some(BatchFaultRates::new(&rates)), ..Scenario::fixed() };
+        scenario.jobs[0].items = 16;
+        scenario.jobs[0].options.when = When::Cheapest;
+        scenario
     }
 
     /// Thirty items, two steps, a few faults: small enough to cut at every write.
@@ -170,6 +182,7 @@ impl Scenario {
             limits: None,
             allowance: None,
             begins: EVENING,
+            batches: None,
         }
     }
 }
@@ -269,6 +282,11 @@ fn faults(chance: &mut Chance, equals: bool, begins: Timestamp) -> Faults {
         faults.revoked_keys.insert("sim".to_owned());
     }
     faults
+}
+
+fn batch_faults(chance: &mut Chance) -> BatchFaultRates {
+    let rates = BatchFault::ALL.map(|fault| (fault, chance.rate(0.3)));
+    BatchFaultRates::new(&rates)
 }
 
 fn fault(name: &str) -> Fault {

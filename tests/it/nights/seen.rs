@@ -31,6 +31,8 @@ pub(super) struct Seen {
     hedged: u64,
     overtaken: u64,
     given_up: u64,
+    in_batches: u64,
+    not_run: u64,
     pub(super) requests: u64,
     pub(super) pico: i128,
 }
@@ -54,6 +56,9 @@ impl Seen {
             let is_cut_off = row.status == AttemptStatus::Cancelled && row.at_risk > Usd::ZERO;
             self.given_up += u64::from(is_cut_off);
             self.at_peak += u64::from(&*row.route.window == "peak");
+            self.in_batches += u64::from(row.upstream_batch.is_some());
+            self.not_run +=
+                u64::from(row.error.as_ref().is_some_and(|(code, _)| *code == ErrorCode::BatchExpired));
         }
     }
 
@@ -76,7 +81,7 @@ impl Seen {
         }
     }
 
-    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 20] {
+    fn fields(&mut self) -> [(&mut u64, u64, &'static str); 22] {
         [
             (&mut self.cuts, 2_000, "power cuts"),
             (&mut self.holds, 500, "full disks"),
@@ -98,10 +103,12 @@ impl Seen {
             (&mut self.hedged, 200, "races"),
             (&mut self.overtaken, 50, "races won by the second"),
             (&mut self.given_up, 50, "calls given up"),
+            (&mut self.in_batches, 2_000, "attempts in batches"),
+            (&mut self.not_run, 100, "lines that did not run"),
         ]
     }
 
-    fn counts(&self) -> [u64; 20] {
+    fn counts(&self) -> [u64; 22] {
         [
             self.cuts,
             self.holds,
@@ -123,6 +130,8 @@ impl Seen {
             self.hedged,
             self.overtaken,
             self.given_up,
+            self.in_batches,
+            self.not_run,
         ]
     }
 }

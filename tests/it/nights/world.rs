@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use overnight::catalog::batch::{BatchApi, BatchDialect};
 use overnight::catalog::calendar::Calendar;
 use overnight::catalog::hours::Hours;
 use overnight::catalog::{Allowance, Limits, PriceTable, PriceWindow, Route};
@@ -13,7 +14,7 @@ use overnight::clock::Timestamp;
 use overnight::job::{Body, Class, Item, ItemOptions, Job, JobId, Ladder, Needs, Source, Wire};
 use overnight::ledger;
 use overnight::money::Price;
-use overnight::provider::simulated::{self, Config, Faults, Model, Simulated};
+use overnight::provider::simulated::{self, BatchConfig, Config, Faults, Model, Simulated};
 use overnight::rehearse::night::{Night, PowerCut};
 use overnight::store::memory::MemoryStore;
 
@@ -56,7 +57,9 @@ impl World {
             for (dearer, name) in names.iter().enumerate() {
                 let price = price(step, 10 + dearer as u64);
                 models.push(model(scenario, name, step, price));
-                routes.push(Arc::new(route(scenario, name, price)));
+                let route = route(scenario, name, price);
+                routes.extend(scenario.batches.map(|_| Arc::new(batch_lane(&route, price))));
+                routes.push(Arc::new(route));
             }
         }
         let provider = Simulated::new(Config {
@@ -64,6 +67,7 @@ impl World {
             models,
             faults: scenario.faults.clone(),
             plain_answers: true,
+            batches: BatchConfig { faults: scenario.batches.unwrap_or_default(), ..BatchConfig::default() },
             ..Config::default()
         });
         let mut night = Night::new(routes, provider, Parts::default(), scenario.begins);
@@ -148,6 +152,7 @@ fn model(scenario: &Scenario, name: &str, step: usize, price: Price) -> Model {
         latency: Duration::from_millis(400),
         output: 60,
         price_changes: changes.collect(),
+        batch_price: Some(half(price)),
         limits: simulated::Limits { rpm: scenario.rpm, ..simulated::Limits::default() },
         ..Model::new(name, price)
     }
@@ -175,7 +180,24 @@ fn route(scenario: &Scenario, name: &str, price: Price) -> Route {
         account_limits: Limits::default(),
         allowance: scenario.allowance.clone().map(Arc::new),
         unusable: None,
+        batch: None,
     }
+}
+
+/// Half the price at every hour.
+fn batch_lane(route: &Route, price: Price) -> Route {
+    Route {
+        name: format!("{} batch", route.name).into(),
+        lane: "batch".into(),
+        prices: Some(PriceTable::flat(&*route.name, half(price))),
+        allowance: None,
+        batch: Some(BatchApi::new(BatchDialect::OpenAi).limits),
+        ..route.clone()
+    }
+}
+
+fn half(price: Price) -> Price {
+    Price { input: price.input / 2, output: price.output / 2, ..price }
 }
 
 fn submission(number: usize, order: &Order, ladder: &Ladder, begins: Timestamp) -> Submission {

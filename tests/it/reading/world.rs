@@ -154,6 +154,7 @@ impl World {
             has_check: true,
             spends_model: false,
             hedge: false,
+            upstream_batch: None,
         };
         [Record::Started(started(job, attempt, item)), Record::Ended(Box::new(ended))]
     }
@@ -172,6 +173,7 @@ pub(crate) fn started(job: &Job, attempt: AttemptId, item: ItemIndex) -> Started
         day: Day::default(),
         tags: [].into(),
         drawing: None,
+        batch: None,
     }
 }
 

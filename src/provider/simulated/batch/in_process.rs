@@ -90,6 +90,13 @@ impl Simulated {
         })
     }
 
+    /// Gives a batch of this account up.
+    pub fn give_up_batch(&mut self, now: Timestamp, account: &str, batch: &BatchRef) -> Result<(), AskError> {
+        self.let_in(now, account).map_err(|refusal| refused(&refusal))?;
+        let found = number(batch).and_then(|number| self.cancel_batch(now, account, number));
+        found.map(|_| ()).ok_or_else(gone)
+    }
+
     /// The results of a batch from a cursor on, as far as they come, and where that is.
     pub fn collect_batch(
         &mut self,

@@ -383,6 +383,11 @@ impl Simulated {
         &self.shop.batches
     }
 
+    /// Every batch as it stood when it was last looked at, in the order in which they were made.
+    pub fn made_batches(&self) -> &[Batch] {
+        &self.shop.batches
+    }
+
     /// Cancels a batch of this key, unless it is over.
     pub fn cancel_batch(&mut self, now: Timestamp, key: &str, number: u64) -> Option<&Batch> {
         self.batch(now, key, number)?;
