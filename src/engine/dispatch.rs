@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batches::BatchGate;
 use super::budgets::{Short, item_cap};
 use super::flight::{Flight, Stage};
 use super::odds::{Taught, too_dear};
@@ -24,6 +25,7 @@ use crate::money::Usd;
 use crate::plan::limit::larger;
 use crate::plan::price;
 use crate::plan::route::{Choice, Circumstances, Kind, Orders, choose};
+use crate::plan::stop::StopPrice;
 use crate::plan::tally::Spent;
 use crate::record::{Record, Started};
 use crate::view::Waiting;
@@ -39,7 +41,7 @@ const ASSUMED_PACE: f64 = 300.0;
 const MOST_PASSED_OVER: u32 = 32;
 
 /// What the first gate says to an item.
-enum Admission {
+pub(super) enum Admission {
     Start(Arc<Route>, Usd),
     Park(Parked),
     /// Until another has filled a cache for it; those behind it may go.
@@ -49,6 +51,16 @@ enum Admission {
     SetAside(Parked),
     Up,
     End(ErrorCode, String),
+}
+
+/// What is worked out once for all items of a queue.
+struct Gate {
+    routes: Arc<[Arc<Route>]>,
+    /// Whether waiting would miss the deadline, and until when there is time to wait.
+    deadline: (bool, Timestamp),
+    taught: Taught,
+    /// The batch lanes that it has instead of single calls.
+    batches: Option<BatchGate>,
 }
 
 /// What keeps items of a queue waiting: those behind an item that waits are looked at only where a route
@@ -83,7 +95,8 @@ impl Waits {
     /// Adds a reason to wait. Returns whether items behind it may still start.
     fn add(&mut self, parked: Parked, kind: Kind, limited: bool) -> bool {
         // What a model has failed waits for others than the rest does.
-        let only_its_kind = parked.waiting != Waiting::RateLimit || kind.has_spent();
+        let is_in_turn = matches!(parked.waiting, Waiting::RateLimit | Waiting::UpstreamBatch);
+        let only_its_kind = !is_in_turn || kind.has_spent();
         self.because(parked);
         if only_its_kind {
             self.kinds.push((kind, limited));
@@ -201,33 +214,33 @@ impl Engine {
         self.side_by_side(id, key, &routes);
         self.dearest_first(id, key, &routes);
         let taught = self.lessons(id, job, key, &routes);
-        self.fill_batches(id, job, key);
-        if self.waits_for_batches(id, key, names, &routes) {
-            return false;
-        }
+        self.fill_batches(id, job, key, &taught);
+        let batches = self.batch_gate(id, key, (names, &routes), &taught);
+        let gate = Gate { routes, deadline, taught, batches };
+        let routes = &gate.routes;
         let (mut at, mut moved_up) = (0, false);
         let mut waiting = Waits::default();
         while let Some(item) = self.queues[id].steps[&key].ready.get(at).cloned() {
             let tags = self.queues.get_mut(id).expect("listed by order").tags.of(&item);
             let limited = self.ledger.globals.budgets.is_limited(&tags);
             let spent = self.spent(id, &item);
-            if waiting.holds(&item, &routes, spent, (&tags, limited)) {
+            if waiting.holds(&item, routes, spent, (&tags, limited)) {
                 at += 1;
                 continue;
             }
-            match self.admit(job, &item, key.1, &routes, deadline, (&tags, limited), (&taught, spent)) {
+            match self.admit(job, &item, key.1, &gate, (&tags, limited), spent) {
                 Admission::Start(route, worst_case) => {
                     self.take_out(id, key, at);
                     self.launch(job, item, key.1, route, worst_case, tags);
                 }
                 Admission::SetAside(parked) => {
-                    let kind = Kind::of(&item, &routes, spent);
+                    let kind = Kind::of(&item, routes, spent);
                     waiting.hopeless.push(kind.clone());
                     waiting.add(parked, kind, limited);
                     at += 1;
                 }
                 Admission::Park(parked) => {
-                    if !waiting.add(parked, Kind::of(&item, &routes, spent), limited) {
+                    if !waiting.add(parked, Kind::of(&item, routes, spent), limited) {
                         break;
                     }
                     at += 1;
@@ -260,30 +273,12 @@ impl Engine {
                 }
             }
         }
-        self.set_aside(id, key, &waiting, &routes);
+        self.set_aside(id, key, &waiting, routes);
         let (queue, _) = self.queue_and_state(id);
         let reason = queue.step(key.0, key.1).waits_for(waiting.reason);
         self.park(id, key, reason);
         self.refill(id, key);
         moved_up
-    }
-
-    /// Where a step has nothing but batches, its items wait for a place in one.
-    fn waits_for_batches(
-        &mut self,
-        id: &JobId,
-        key: (u16, u8),
-        names: &[String],
-        routes: &[Arc<Route>],
-    ) -> bool {
-        if !routes.iter().all(|route| route.unusable.is_some()) {
-            return false;
-        }
-        let Some(route) = self.lanes.batches_of_step(names).into_iter().next() else { return false };
-        let words = Some(format!("waits for a place in a batch of {}/{}", route.provider, route.model));
-        self.park(id, key, Some(Parked { waiting: Waiting::UpstreamBatch, until: None, words }));
-        self.refill(id, key);
-        true
     }
 
     /// Where only a person can help all that is loaded, makes place for items behind it.
@@ -336,21 +331,30 @@ impl Engine {
         (latest_start <= now, latest_start)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "worked out once for all items of a queue")]
     fn admit(
         &self,
         job: &Job,
         item: &Arc<Item>,
         step: u8,
-        routes: &[Arc<Route>],
-        (urgent, wait_until): (bool, Timestamp),
+        gate: &Gate,
         (tags, limited): (&Tags, bool),
-        (taught, spent): (&Taught, Spent),
+        spent: Spent,
     ) -> Admission {
+        let of_batches =
+            gate.batches.as_ref().and_then(|gate| self.admit_to_batches(gate, job, item, step, tags));
+        let Gate { routes, deadline: (urgent, wait_until), taught, batches } = gate;
         let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
         let last = usize::from(step) + 1 >= job.class(item.index).ladder.0.len();
-        let order = self.order_for(job, item, step, routes);
-        let urgent = urgent || order.is_some_and(|order| order.guard);
+        match of_batches {
+            Some(Admission::Park(parked)) if parked.waiting == Waiting::NoRoute && *urgent && !last => {
+                return Admission::Up;
+            }
+            Some(admission) => return admission,
+            None => {}
+        }
+        // An order for nothing but batches does not bind what goes into none.
+        let order = self.order_for(job, item, step, routes).filter(|_| batches.is_none());
+        let urgent = *urgent || order.is_some_and(|order| order.guard);
         let plan = order.map(|order| Ordered {
             order,
             pays_more: self.schedule.pays_for_realtime(&job.id, item.index, order.guard),
@@ -361,7 +365,7 @@ impl Engine {
             now: self.now,
             when: job.options.when,
             urgent,
-            wait_until,
+            wait_until: *wait_until,
             plan: plan.as_ref().map(|plan| plan as &dyn Orders),
             allow_unpriced: job.options.allow_unpriced,
             capped: state.cap(job).is_some() || item_cap(item).is_some() || limited,
@@ -384,7 +388,7 @@ impl Engine {
                 let worst_case = self.to_reserve(job, &route, &item);
                 match self.afford(job, state, &item, tags, worst_case) {
                     Ok(()) => Admission::Start(route, worst_case),
-                    Err(Short::Item(why)) => Admission::End(ErrorCode::MaxCost, why),
+                    Err(Short::Item(why)) => Admission::too_dear(why),
                     Err(Short::Budget(full)) => Admission::OutOfMoney(full),
                 }
             }
@@ -402,22 +406,7 @@ impl Engine {
                 };
                 Admission::Park(Parked { waiting, until, words })
             }
-            Choice::TooLong | Choice::Never { .. } | Choice::Spent | Choice::NotWorthIt { .. } if !last => {
-                Admission::Up
-            }
-            Choice::Spent => Admission::End(ErrorCode::NoRoute, "no model of its ladder is left".to_owned()),
-            Choice::NotWorthIt { route, index } => Admission::End(
-                ErrorCode::MaxCost,
-                format!("not sent: {}", too_dear(&route, index, given.stop)),
-            ),
-            Choice::TooLong => Admission::End(
-                ErrorCode::ContextLength,
-                format!("about {} input tokens fit no model of its ladder", item.input_tokens),
-            ),
-            Choice::Never { why, can_be_mended: true } => {
-                Admission::SetAside(Parked { waiting: Waiting::NoRoute, until: None, words: Some(why) })
-            }
-            Choice::Never { why, .. } => Admission::End(ErrorCode::NoRoute, why),
+            choice => turned_away(choice, item, last, given.stop),
         }
     }
 
@@ -504,5 +493,35 @@ impl Engine {
                 stage,
             },
         );
+    }
+}
+
+impl Admission {
+    /// The item's own cap has no room for it.
+    pub(super) fn too_dear(why: String) -> Admission {
+        Admission::End(ErrorCode::MaxCost, why)
+    }
+}
+
+/// What becomes of an item that none of the routes takes.
+pub(super) fn turned_away(choice: Choice, item: &Item, is_last: bool, stop: StopPrice) -> Admission {
+    match choice {
+        Choice::TooLong | Choice::Never { .. } | Choice::Spent | Choice::NotWorthIt { .. } if !is_last => {
+            Admission::Up
+        }
+        Choice::NotWorthIt { route, index } => {
+            Admission::too_dear(format!("not sent: {}", too_dear(&route, index, stop)))
+        }
+        Choice::TooLong => Admission::End(
+            ErrorCode::ContextLength,
+            format!("about {} input tokens fit no model of its ladder", item.input_tokens),
+        ),
+        Choice::Never { why, can_be_mended: true } => {
+            Admission::SetAside(Parked { waiting: Waiting::NoRoute, until: None, words: Some(why) })
+        }
+        Choice::Never { why, .. } => Admission::End(ErrorCode::NoRoute, why),
+        Choice::Spent | Choice::Send(_) | Choice::Wait(..) => {
+            Admission::End(ErrorCode::NoRoute, "no model of its ladder is left".to_owned())
+        }
     }
 }

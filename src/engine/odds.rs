@@ -157,6 +157,13 @@ impl Engine {
         Taught { models: Some(models), odds }
     }
 
+    /// What is known of one more lane of a model.
+    pub(super) fn lessons_of(&self, id: &JobId, taught: &Taught, route: &Route) -> Taught {
+        let tally = self.ledger.get(id).and_then(|(_, state)| state.tally.as_ref());
+        let models = tally.map(|tally| Models::from([place(tally, &route.name)]));
+        Taught { models, odds: taught.odds.clone() }
+    }
+
     /// The chances of a job's models; `None` where there is no choice between them.
     fn odds(&mut self, id: &JobId) -> Option<Arc<Odds>> {
         let state = self.ledger.get(id).expect("a queue has a ledger").1;

@@ -22,7 +22,7 @@ use crate::catalog::Route;
 use crate::catalog::pricing::FLAT;
 use crate::clock::Timestamp;
 use crate::job::{ItemIndex, Job, JobId, When};
-use crate::plan::route::{Door, FLEX, Orders};
+use crate::plan::route::{BATCH, Door, FLEX, Orders};
 use crate::plan::schedule::replan::{AT_MOST_EVERY, AfterRefusal, after_refusals, is_due};
 use crate::plan::schedule::{Order, Plan, Problem, Rules, Why, plan};
 use crate::view::Waiting;
@@ -68,6 +68,8 @@ pub(super) struct Standing {
     words: Option<String>,
     /// What goes into provider batches.
     submit: Option<Submission>,
+    /// The batch lane that all goes to or waits for; `None` where single calls have a part in it.
+    only_batch: Option<Arc<Route>>,
     /// Whether the deadline forces sending at any price.
     pub guard: bool,
 }
@@ -116,6 +118,11 @@ impl Standing {
         }
     }
 
+    /// Until when, if nothing else happens.
+    pub(super) fn until(&self) -> Timestamp {
+        self.until
+    }
+
     /// What is waited for, in words.
     pub(super) fn words(&self) -> Option<String> {
         self.words.clone()
@@ -161,6 +168,11 @@ impl Schedule {
         if let Some(submit) = made.and_then(|orders| orders.get_mut(&key)?.submit.as_mut()) {
             submit.left = submit.left.saturating_sub(1);
         }
+    }
+
+    /// The batch lane that everything of a queue goes to or waits for.
+    pub(super) fn only_batch(&self, job: &JobId, key: Key) -> Option<&Arc<Route>> {
+        self.order(job, key)?.only_batch.as_ref()
     }
 
     /// What is still to be put into batches from a queue.
@@ -362,10 +374,18 @@ fn standing(posed: &Posed, order: &Order, pending: u64, now: Timestamp, replan_a
         part: submit.part,
     });
     let left: Vec<_> = order.send.iter().map(|send| (route(send.way).name.clone(), send.at_most)).collect();
+    let held_for = match order.hold.map(|hold| hold.why) {
+        Some(Why::CheaperHour { way }) => Some(route(way).clone()),
+        _ => None,
+    };
     let awaited = match order.hold.map(|hold| hold.why) {
-        Some(Why::CheaperHour { way }) => Some(Some(route(way).name.clone())),
         Some(Why::Closed | Why::Room) => None,
-        None => Some(None),
+        _ => Some(held_for.as_ref().map(|route| route.name.clone())),
+    };
+    let only_batch = match (&submit, &awaited) {
+        _ if !left.is_empty() => None,
+        (Some(submit), Some(None)) => Some(submit.route.clone()),
+        _ => held_for.filter(|route| &*route.lane == BATCH),
     };
     let named = awaited.map(|awaited| left.iter().map(|(name, _)| name.clone()).chain(awaited).collect());
     let named = named.filter(|named: &Vec<Arc<str>>| !named.is_empty());
@@ -386,6 +406,7 @@ fn standing(posed: &Posed, order: &Order, pending: u64, now: Timestamp, replan_a
         until,
         words,
         submit,
+        only_batch,
         guard: order.guard,
     }
 }

@@ -18,8 +18,11 @@ use crate::record::Record;
 const AGAIN: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(600));
 /// A new batch, and one that was taken back, is looked at after this.
 const SOON: Duration = Duration::from_secs(15);
-/// Two searches that find nothing count when they are so far apart: lists lag behind.
+/// Lists lag behind, so searches are so far apart.
 const LISTS_LAG: Duration = Duration::from_secs(60);
+/// So many searches in a row find nothing where there is nothing: a clock that is put forward makes two of them
+/// one, but not all.
+const SEARCHES: u32 = 5;
 /// Providers let no batch live longer than a day: so long one that may be ours is waited for, and then one
 /// that is still not over is taken back.
 const LIFE: Duration = Duration::from_secs(26 * 3_600);
@@ -131,16 +134,16 @@ impl Engine {
         let Some(batch) = self.batches.open.get_mut(&number) else { return };
         if *found != Found::Nothing {
             // It will show whose it is when it has ended; what is ours for certain is taken at once.
-            batch.first_gone = None;
+            batch.searches = 0;
             batch.look_at = now + pause(now.since(batch.intended_at));
             if now >= batch.intended_at + LIFE {
                 self.lines_are_unknown(number, "whether its batch was made was never learned");
             }
             return;
         }
-        let first = *batch.first_gone.get_or_insert(now);
-        if now < first + LISTS_LAG {
-            batch.look_at = first + LISTS_LAG;
+        batch.searches += 1;
+        if batch.searches < SEARCHES {
+            batch.look_at = now + LISTS_LAG;
             return;
         }
         self.never_was(number, "its batch was not made: the answer was lost, and no list has it");

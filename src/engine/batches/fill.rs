@@ -5,19 +5,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::gate::Line;
 use super::{Batch, BatchAsk, BatchWork, Batches, LineEnd, MOST_LINES, Out, Stage, Then};
 use crate::catalog::Route;
 use crate::catalog::batch::BatchLimits;
 use crate::clock::Timestamp;
-use crate::engine::budgets::Short;
+use crate::engine::odds::Taught;
 use crate::engine::problem::Key;
 use crate::engine::schedule::Submission;
 use crate::engine::{Call, Effect, Engine};
 use crate::job::{AttemptId, Item, ItemIndex, Job, JobId, Wire};
-use crate::ledger::{JobLedger, Tags};
+use crate::ledger::Tags;
 use crate::money::Usd;
-use crate::plan::price;
-use crate::plan::tally::Spent;
 use crate::provider::translate;
 use crate::record::{BatchIntended, Record, Started};
 
@@ -96,7 +95,7 @@ impl Batches {
 
 impl Engine {
     /// Puts what the plan says of a queue's loaded items into batches.
-    pub(in crate::engine) fn fill_batches(&mut self, id: &JobId, job: &Arc<Job>, key: Key) {
+    pub(in crate::engine) fn fill_batches(&mut self, id: &JobId, job: &Arc<Job>, key: Key, taught: &Taught) {
         let mut at = 0;
         while let Some(submission) = self.schedule.submission(id, key).cloned() {
             let Some(item) = self.queues[id].steps.get(&key).and_then(|step| step.ready.get(at).cloned())
@@ -106,16 +105,18 @@ impl Engine {
             if !self.takes_lines(&submission.route) {
                 return;
             }
-            match self.admit_line(job, &item, key.1, &submission.route) {
-                Line::Takes(worst_case, tags) => {
+            let tags = self.queues.get_mut(id).expect("listed by order").tags.of(&item);
+            let taught = self.lessons_of(id, taught, &submission.route);
+            match self.line(job, &item, key.1, (&submission.route, &taught), &tags) {
+                Line::Takes(worst_case) => {
                     if self.open_part(id, key, &submission, &item).is_none() {
                         return;
                     }
                     self.take_out(id, key, at);
                     self.add_line(job, item, key, worst_case, tags);
                 }
-                Line::PassesBy => at += 1,
-                Line::Stops => return,
+                Line::PassesBy(_) => at += 1,
+                Line::Stops(_) => return,
             }
         }
     }
@@ -126,24 +127,6 @@ impl Engine {
         let lane = self.lanes.find(&route.name);
         let works = lane.is_some_and(|lane| self.lanes.takes_batches(lane)) && route.hours.is_open(self.now);
         works && !rests && self.batches.lines() < MOST_LINES
-    }
-
-    fn admit_line(&mut self, job: &Job, item: &Item, step: u8, route: &Route) -> Line {
-        let tags = self.queues.get_mut(&job.id).expect("the caller has just seen it").tags.of(item);
-        let state = self.ledger.get(&job.id).expect("a queue has a ledger").1;
-        if self.is_barred(&job.id, item)
-            || has_failed(state, self.spent(&job.id, item), route)
-            || !self.takes_one(job, item, route)
-        {
-            return Line::PassesBy;
-        }
-        let sent = self.as_sent(job, &Arc::new(item.clone()), step, route);
-        let worst_case = price::worst_case(route, &sent).unwrap_or(Usd::ZERO);
-        match self.afford(job, state, &sent, &tags, worst_case) {
-            Ok(()) => Line::Takes(worst_case, tags),
-            Err(Short::Item(_)) => Line::PassesBy,
-            Err(Short::Budget(_)) => Line::Stops,
-        }
     }
 
     /// The part that takes an item: the one being filled, or a new one where the account may have one more.
@@ -260,16 +243,4 @@ impl Engine {
         let batch = Batch::new(queue.0.clone(), queue.1, route, mark, len, self.now, attempts);
         Some((number, (wire, Batch { tokens, ..batch })))
     }
-}
-
-/// What the gate says to an item that would go into a batch.
-enum Line {
-    Takes(Usd, Tags),
-    PassesBy,
-    Stops,
-}
-
-fn has_failed(state: &JobLedger, spent: Spent, route: &Route) -> bool {
-    let model = state.tally.as_ref().and_then(|tally| tally.find(&route.provider, &route.model));
-    model.is_some_and(|model| spent.has(model))
 }

@@ -6,7 +6,7 @@
 //!  order ─► fill ──► Record(BatchIntended) ──durable──► Create ──► Record(BatchMade) ──► Look ◄─┐
 //!   each line: Record(Started), Add      │                 │ lost        ▲                 │ └─ not over
 //!                                        └── restart ──────┴──► Find ────┘ This            ▼ over
-//!                                                                 │ Nothing, twice   Collect a page ◄─┐
+//!                                                                 │ Nothing, 5 times Collect a page ◄─┐
 //!                                                                 ▼                        ▼          │
 //!                                              nothing has run, close        its lines end as calls do│
 //!                                                                            Record(BatchRead) ───────┘
@@ -18,7 +18,7 @@
 //!
 //! Rules:
 //! - *No batch is made twice, and none under a name that was used.* One that may exist is looked for; when
-//!   two searches a minute apart find nothing, its attempts end as never sent and their items are free for
+//!   five searches, a minute apart, find nothing, its attempts end as never sent and their items are free for
 //!   another. So no draft has to outlive the process.
 //! - *A page of results is written down before the next is asked for*, its cursor behind its lines.
 //! - *What has no line has not run*; a line of somebody else, and a second one of ours, settle nothing.
@@ -45,9 +45,11 @@ use crate::plan::schedule::DoneBy;
 
 mod care;
 mod fill;
+mod gate;
 mod lines;
 
 use fill::Filling;
+pub(super) use gate::BatchGate;
 
 /// Lines that may be out in batches together.
 pub const MOST_LINES: u64 = 50_000;
@@ -145,7 +147,9 @@ struct Batch {
     look_at: Timestamp,
     /// Questions in a row that had no answer.
     failures: u32,
-    /// When a search first found nothing, or results were first gone.
+    /// Searches in a row that found nothing.
+    searches: u32,
+    /// When results were first gone.
     first_gone: Option<Timestamp>,
     /// When it was first seen to be over.
     ended_at: Option<Timestamp>,
@@ -274,6 +278,7 @@ impl Batches {
     pub(super) fn clock_set_back(&mut self, now: Timestamp) {
         for batch in self.open.values_mut() {
             batch.look_at = now;
+            batch.searches = 0;
             for at in [&mut batch.first_gone, &mut batch.ended_at] {
                 *at = at.map(|at| at.min(now));
             }
@@ -422,6 +427,7 @@ impl Batch {
             is_asked: false,
             look_at: Timestamp::default(),
             failures: 0,
+            searches: 0,
             first_gone: None,
             ended_at: None,
             is_recalled: false,
