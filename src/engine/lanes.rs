@@ -13,7 +13,7 @@ use crate::catalog::{Limits, Route};
 use crate::clock::Timestamp;
 use crate::job::{AttemptId, Item};
 use crate::money::Usage;
-use crate::plan::health::Account;
+use crate::plan::health::{Account, Shut};
 use crate::plan::quota::Quota;
 use crate::plan::route::{BATCH, Door, FLEX};
 use crate::view::Waiting;
@@ -190,10 +190,22 @@ impl Lanes {
         routes.filter(|route| route.batch.is_some()).cloned().collect()
     }
 
-    /// Whether a provider batch may be made on a lane: its account works and the lane is alive.
-    pub(super) fn takes_batches(&self, lane: usize) -> bool {
+    /// What a lane says to a provider batch that would be made now. On a shut account one is the probe.
+    pub(super) fn door_for_batch(&self, lane: usize, now: Timestamp) -> Door {
         let Lane { account, dead, .. } = &self.lanes[lane];
-        dead.is_none() && self.accounts[*account].1.shut().is_none()
+        if dead.is_some() {
+            return Door::Closed(Waiting::NoRoute, None);
+        }
+        match self.accounts[*account].1.admits(now) {
+            Ok(()) => Door::Open,
+            Err(shut) => closed_by(shut, now),
+        }
+    }
+
+    /// A batch was taken, or refused for what is no fault of its account.
+    pub(super) fn took_batch(&mut self, lane: usize) -> Option<Notice> {
+        let (name, account, _) = &mut self.accounts[self.lanes[lane].account];
+        account.answered().then(|| Notice::CircuitClosed(name.clone()))
     }
 
     /// A batch, or lines of one, were refused for what concerns the lane or its account; what a person may
@@ -220,6 +232,12 @@ impl Lanes {
         }
     }
 
+    /// A batch did not reach its provider, or the provider failed.
+    pub(super) fn failed_batch(&mut self, lane: usize, why: &str, now: Timestamp) -> Option<Notice> {
+        let (name, account, _) = &mut self.accounts[self.lanes[lane].account];
+        account.failed(now, why).then(|| Notice::CircuitOpen(name.clone(), why.to_owned()))
+    }
+
     /// Whether a route would start something now.
     pub(super) fn door(&self, route: &Route, now: Timestamp) -> Door {
         let lane = &self.lanes[self.by_name[&route.name]];
@@ -228,8 +246,7 @@ impl Lanes {
         }
         let (_, account, account_quota) = &self.accounts[lane.account];
         if let Err(shut) = account.admits(now) {
-            let waiting = if shut.stopped { Waiting::NoRoute } else { Waiting::Capacity };
-            return Door::Closed(waiting, Some(shut.probe_at).filter(|&at| at > now));
+            return closed_by(shut, now);
         }
         if self.in_flight >= self.most_calls {
             return Door::Closed(Waiting::RateLimit, None);
@@ -414,4 +431,10 @@ impl Lane {
         }
         self.sends.1 += 1;
     }
+}
+
+/// What a shut account says: a person has to act, or it is waited for.
+fn closed_by(shut: &Shut, now: Timestamp) -> Door {
+    let waiting = if shut.stopped { Waiting::NoRoute } else { Waiting::Capacity };
+    Door::Closed(waiting, Some(shut.probe_at).filter(|&at| at > now))
 }

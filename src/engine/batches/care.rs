@@ -46,6 +46,9 @@ impl Engine {
             BatchNews::Created(Err(CreateError::Unknown(_))) => {
                 batch.stage = Stage::Lost;
                 batch.look_at = self.now + SOON;
+                if let Some(lane) = self.lanes.find(&batch.route.name) {
+                    self.lanes.account(lane).probe_lost();
+                }
             }
             BatchNews::Created(Err(CreateError::NotCreated { why, message, retry_after })) => {
                 self.not_taken(number, why, &message, retry_after);
@@ -65,6 +68,10 @@ impl Engine {
         let due = self.batches.open.iter().filter(|(_, batch)| is_durable(batch));
         let due: Vec<u64> = due.map(|(&number, _)| number).collect();
         for number in due {
+            let lane = self.batches.open.get(&number).and_then(|batch| self.lanes.find(&batch.route.name));
+            if let Some(lane) = lane {
+                self.lanes.account(lane).sent(self.now);
+            }
             self.ask_batch(number, BatchWork::Create);
         }
     }
@@ -126,6 +133,8 @@ impl Engine {
         batch.stage = Stage::Made;
         (batch.failures, batch.first_gone) = (0, None);
         batch.look_at = self.now + SOON;
+        let lane = self.lanes.find(&batch.route.name);
+        self.effects.extend(lane.and_then(|lane| self.lanes.took_batch(lane)).map(Effect::Tell));
         self.record(Record::BatchMade(made));
     }
 
@@ -204,17 +213,20 @@ impl Engine {
         let Some(batch) = self.batches.open.get(&number) else { return };
         let (route, len) = (batch.route.clone(), batch.len);
         let lane = self.lanes.find(&route.name);
-        let kind = match why {
-            Why::Refused(kind) => Some(kind),
-            Why::NoBatches => Some(RefusalKind::ModelGone),
-            Why::NotSent | Why::QueueFull | Why::TooLarge => None,
-        };
         if why == Why::TooLarge {
             let lane = self.batches.lanes.entry(route.name.clone()).or_default();
             lane.most_lines = Some((len / 2).max(1));
         }
-        let news =
-            lane.zip(kind).and_then(|(lane, kind)| self.lanes.refused_batch(lane, kind, message, self.now));
+        let news = lane.and_then(|lane| match why {
+            Why::NotSent | Why::Refused(RefusalKind::Server | RefusalKind::Capacity) => {
+                self.lanes.failed_batch(lane, message, self.now)
+            }
+            Why::NoBatches => self.lanes.refused_batch(lane, RefusalKind::ModelGone, message, self.now),
+            Why::Refused(kind @ (RefusalKind::Auth | RefusalKind::NoCredit | RefusalKind::ModelGone)) => {
+                self.lanes.refused_batch(lane, kind, message, self.now)
+            }
+            Why::QueueFull | Why::TooLarge | Why::Refused(_) => self.lanes.took_batch(lane),
+        });
         self.effects.extend(news.map(Effect::Tell));
         if why != Why::TooLarge || len <= 1 {
             self.batches.rest(&route.name, self.now, wait);

@@ -17,6 +17,7 @@ use crate::engine::{Call, Effect, Engine};
 use crate::job::{AttemptId, Item, ItemIndex, Job, JobId, Wire};
 use crate::ledger::Tags;
 use crate::money::Usd;
+use crate::plan::route::Door;
 use crate::provider::translate;
 use crate::record::{BatchIntended, Record, Started};
 
@@ -125,8 +126,8 @@ impl Engine {
     fn takes_lines(&self, route: &Route) -> bool {
         let rests = self.batches.rests_until(&route.name).is_some_and(|until| until > self.now);
         let lane = self.lanes.find(&route.name);
-        let works = lane.is_some_and(|lane| self.lanes.takes_batches(lane)) && route.hours.is_open(self.now);
-        works && !rests && self.batches.lines() < MOST_LINES
+        let works = lane.is_some_and(|lane| self.lanes.door_for_batch(lane, self.now) == Door::Open);
+        works && route.hours.is_open(self.now) && !rests && self.batches.lines() < MOST_LINES
     }
 
     /// The part that takes an item: the one being filled, or a new one where the account may have one more.

@@ -56,20 +56,22 @@ impl Engine {
             false => self.schedule.only_batch(id, key).cloned().into_iter().collect(),
         };
         let first = lanes.first()?;
-        let shut = self.lanes.find(&first.name).is_some_and(|lane| !self.lanes.takes_batches(lane));
-        let (waiting, words) = match lanes.iter().find_map(|route| self.lanes.trouble(route)) {
-            Some(trouble) if shut => (Waiting::NoRoute, trouble),
-            _ => {
-                let model = format!("{}/{}", first.provider, first.model);
-                (Waiting::UpstreamBatch, format!("waits for a place in a batch of {model}"))
-            }
+        let door = |route: &Arc<Route>| {
+            self.lanes.find(&route.name).map(|lane| self.lanes.door_for_batch(lane, self.now))
         };
-        let until = self.schedule.order(id, key).map(|order| order.until());
+        let parked = match door(first) {
+            Some(Door::Closed(waiting, until)) => Parked { waiting, until, words: self.lanes.trouble(first) },
+            _ => Parked {
+                waiting: Waiting::UpstreamBatch,
+                until: self.schedule.order(id, key).map(|order| order.until()),
+                words: Some(format!("waits for a place in a batch of {}/{}", first.provider, first.model)),
+            },
+        };
         let lanes = lanes.into_iter().map(|route| {
             let taught = self.lessons_of(id, taught, &route);
             (route, taught)
         });
-        Some(BatchGate { lanes: lanes.collect(), is_all, parked: Parked { waiting, until, words: Some(words) } })
+        Some(BatchGate { lanes: lanes.collect(), is_all, parked })
     }
 
     /// What an item is told that has nothing but batches; `None` where it goes by the plain rules.
