@@ -476,7 +476,8 @@ impl Engine {
         }));
         self.recording.push_back((self.ledger.globals.seq, attempt));
         self.fill(lane, (&job.id, step), &sent, attempt);
-        let call = Call { attempt, job: job.id.clone(), route, item: sent };
+        let beside = self.shares_with(lane, (&job.id, step), &sent, attempt);
+        let call = Call { attempt, job: job.id.clone(), route, item: sent, beside };
         let stage = Stage::Recording(has_room);
         let job = job.clone();
         self.flights.insert(

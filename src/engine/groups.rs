@@ -5,11 +5,15 @@
 //! such a price, the first item of a group goes alone, and the others wait for its answer and then follow
 //! back to back. A page of loaded items is put in order by group, so nothing is held in memory for that.
 //!
+//! A provider that keeps nothing unasked is told what to keep: each call of a group bears the name of another
+//! of it ([`super::Call::beside`]), where writing the cache once and reading it for the rest pays.
+//!
 //! Nobody waits long: not near a deadline, not with `when = asap`, and never longer than [`PATIENCE`].
 //!
 //! Pure.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +34,13 @@ const MOST: usize = 4_096;
 
 /// A lane, and the beginning of a prompt.
 type Place = (usize, u32);
+
+/// Items of a page that begin alike.
+pub(super) struct Alike {
+    count: u64,
+    /// Two of them: each item shares its beginning with one that is not itself.
+    two: [Arc<Item>; 2],
+}
 
 /// What is known of the caches of all lanes.
 #[derive(Default)]
@@ -58,12 +69,18 @@ impl Engine {
             return;
         }
         let ready = &mut step.ready;
-        let (mut alike, mut first_at) = (HashSet::new(), HashMap::new());
+        let (mut alike, mut first_at) = (HashMap::<u32, Alike>::new(), HashMap::new());
         let mut places = Vec::with_capacity(ready.len());
         for (at, item) in ready.iter().enumerate() {
             let place = prefix(item).map_or(at, |prefix| match first_at.get(&prefix) {
                 Some(&first) => {
-                    alike.insert(prefix);
+                    match alike.entry(prefix) {
+                        Entry::Occupied(mut known) => known.get_mut().count += 1,
+                        Entry::Vacant(new) => {
+                            let two = [ready[first].clone(), item.clone()];
+                            new.insert(Alike { count: 2, two });
+                        }
+                    }
                     first
                 }
                 None => *first_at.entry(prefix).or_insert(at),
@@ -90,13 +107,35 @@ impl Engine {
         }
     }
 
+    /// Another item with which one that starts now shares its beginning, where having that kept pays. Who was
+    /// too much in a hurry to wait for the first would write the cache once more.
+    pub(super) fn shares_with(
+        &self,
+        lane: usize,
+        (job, step): (&JobId, u8),
+        item: &Item,
+        attempt: AttemptId,
+    ) -> Option<Arc<Item>> {
+        let queue = self.queues.get(job)?.steps.get(&(item.class, step))?;
+        let alike = queue.alike.as_ref().filter(|alike| !alike.is_empty())?;
+        let prefix = prefix(item)?;
+        let alike = alike.get(&prefix)?;
+        match self.groups.caches.get(&(lane, prefix))? {
+            Cache::Filling(first, _) if *first != attempt => return None,
+            Cache::Filling(..) | Cache::Filled(_) => {}
+        }
+        let price = self.lanes.get(lane).route.prices.as_ref()?.at(self.now).1;
+        let other = alike.two.iter().find(|other| other.index != item.index);
+        other.filter(|_| price.cache_pays(alike.count)).cloned()
+    }
+
     /// An attempt starts: it fills the cache where others of its page would read it and nothing holds it.
     pub(super) fn fill(&mut self, lane: usize, step: (&JobId, u8), item: &Item, attempt: AttemptId) {
         let now = self.now;
         let (job, number) = step;
         let queue = self.queues.get(job).and_then(|queue| queue.steps.get(&(item.class, number)));
         let Some(alike) = queue.and_then(|queue| queue.alike.as_ref()) else { return };
-        let Some(prefix) = prefix(item).filter(|prefix| alike.contains(prefix)) else { return };
+        let Some(prefix) = prefix(item).filter(|prefix| alike.contains_key(prefix)) else { return };
         if !has_cache(&self.lanes.get(lane).route, now) {
             return;
         }

@@ -147,6 +147,9 @@ pub struct Call {
     pub route: Arc<Route>,
     /// What is sent.
     pub item: Arc<Item>,
+    /// Another item that is sent close to it and begins alike, where it pays to have the provider keep what
+    /// they share.
+    pub beside: Option<Arc<Item>>,
 }
 
 /// Something a person may want to know.

@@ -121,7 +121,7 @@ impl Engine {
         };
         let sent = self.as_sent(job, &item, open.step, &route);
         Some(Flight {
-            call: Call { attempt, job: job.id.clone(), route, item: sent },
+            call: Call { attempt, job: job.id.clone(), route, item: sent, beside: None },
             item,
             job: job.clone(),
             lane: None,
@@ -393,7 +393,7 @@ fn ended_record(
         Next::Settled(_) => Vec::new(),
         Next::Pending(_) | Next::Held(_) | Next::Running => tags(&flight.job, &flight.call.item),
     };
-    let Flight { call: Call { attempt, job, route, item }, step, started_at, .. } = flight;
+    let Flight { call: Call { attempt, job, route, item, .. }, step, started_at, .. } = flight;
     let ended = Ended {
         attempt,
         job,

@@ -7,13 +7,14 @@
 //! Pure.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::budgets::TagLists;
 use super::copies::Copies;
+use super::groups::Alike;
 use super::odds::{Lessons, Models};
 use crate::catalog::Route;
 use crate::check::Rule;
@@ -104,7 +105,7 @@ pub(super) struct StepQueue {
     /// Pending items of this class and step.
     pub pending: u32,
     /// Beginnings that several of those ready share; `None` until they are looked at.
-    pub alike: Option<HashSet<u32>>,
+    pub alike: Option<HashMap<u32, Alike>>,
     /// The routes of its step, with the places of their models in the job's tally.
     pub models: Option<(Arc<[Arc<Route>]>, Models)>,
     /// Waiting out a pause.

@@ -108,18 +108,11 @@ impl HttpProvider {
         })
     }
 
-    /// Sends a call, once, and says how it ended.
+    /// Sends a call, once, and says how it ended. What it shares with the item beside it is marked to be kept,
+    /// where the provider wants to be told.
     pub async fn call(&self, call: &Call) -> Ending {
-        self.call_beside(call, None).await
-    }
-
-    /// The same, with what it shares with another item that is sent close to it marked to be kept, where
-    /// the provider wants to be told; whether that pays was decided before.
-    pub async fn call_beside(&self, call: &Call, other: Option<&Item>) -> Ending {
         let (wire, body) = match self.request(&call.item, &call.route) {
-            Ok((wire, body)) => {
-                (wire, on_lane(self.with_mark(call, wire, body, other), wire, &call.route.lane))
-            }
+            Ok((wire, body)) => (wire, on_lane(self.with_mark(call, wire, body), wire, &call.route.lane)),
             Err(message) => return not_sendable(RefusalKind::Invalid, message),
         };
         let request = self.post(call, wire, body);
@@ -171,8 +164,8 @@ impl HttpProvider {
     }
 
     /// A body with its cache mark.
-    fn with_mark(&self, call: &Call, wire: Wire, body: Bytes, other: Option<&Item>) -> Bytes {
-        let other = other.filter(|_| wire == Wire::Messages);
+    fn with_mark(&self, call: &Call, wire: Wire, body: Bytes) -> Bytes {
+        let other = call.beside.as_ref().filter(|_| wire == Wire::Messages);
         match other.map(|other| self.request(other, &call.route)) {
             Some(Ok((_, other))) => anthropic::marked(body, &other),
             Some(Err(_)) | None => body,

@@ -169,7 +169,7 @@ fn another_program_used_most_of_a_minute(provider: &Handle) {
                 key: KEY,
                 model: "narrow",
                 wire: Wire::Chat,
-                prompt: Prompt { hash: n, input_tokens: 20 },
+                prompt: Prompt { hash: n, input_tokens: 20, kept: None },
                 max_output: Some(20),
                 choices: 1,
                 wanted: Wanted::Text,

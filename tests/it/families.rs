@@ -98,6 +98,7 @@ impl Pair {
             job: JobId::new("job_families"),
             item: Arc::new(item(wire, body)),
             route: self.route.clone(),
+            beside: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(self.adapter.call(&call))
@@ -466,14 +467,14 @@ fn what_two_requests_share_is_marked_to_be_kept_where_that_must_be_said() {
         let adapter = HttpProvider::new(endpoint, client().unwrap()).unwrap();
         let route = Catalog::bundled().route(&format!("{name}/m"), clock::now()).unwrap();
         let route = Arc::new(Route { max_output: Some(500), ..Route::clone(&route) });
-        let call = Call {
-            attempt: AttemptId(1),
-            job: JobId::new("job_families"),
-            route,
-            item: Arc::new(ask("Good.")),
-        };
-        for other in [None, Some(ask("Bad.")), Some(item(Wire::Chat, &question()))] {
-            runtime.block_on(adapter.call_beside(&call, other.as_ref()));
+        for beside in [None, Some(ask("Bad.")), Some(item(Wire::Chat, &question()))] {
+            runtime.block_on(adapter.call(&Call {
+                attempt: AttemptId(1),
+                job: JobId::new("job_families"),
+                route: route.clone(),
+                item: Arc::new(ask("Good.")),
+                beside: beside.map(Arc::new),
+            }));
         }
         let marked = |heard: &Heard| heard.text().matches("cache_control").count();
         let counts: Vec<usize> = script.heard().iter().map(marked).collect();

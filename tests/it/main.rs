@@ -6,13 +6,16 @@
 mod attribution;
 /// Bad input: files, lines, answers, disks and configs, each said and survived.
 mod bad_input;
-/// Batches of every kind, by one set of tests.
+/// Twenty thousand items in the batches of three providers, with faults and kills.
 mod batch_night;
+/// Batches of every kind, by one set of tests.
 mod batches;
 /// Our files and a provider's log, held against each other.
 mod books;
 /// Budgets of the whole program, by the provider's own ledger.
 mod budgets;
+/// Prompts that begin alike, and what is kept of them.
+mod caches;
 /// Keys appear nowhere, prompts only where they belong.
 mod canary;
 /// Verbs, flags, streams and exit codes of the binary.

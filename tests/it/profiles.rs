@@ -29,7 +29,7 @@ fn ask(name: &str, says: Say) -> (Outcome, Option<Duration>, Heard) {
     let route = Catalog::bundled().route(&format!("{name}/some-model"), clock::now()).unwrap();
     let route = Arc::new(Route { max_output: Some(500), ..Route::clone(&route) });
     let item = Arc::new(item(Wire::Chat, &question()));
-    let call = Call { attempt: AttemptId(1), job: JobId::new("job_profiles"), route, item };
+    let call = Call { attempt: AttemptId(1), job: JobId::new("job_profiles"), route, item, beside: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ending = runtime.block_on(adapter.call(&call));
     (ending.outcome, ending.hints.reset_requests, script.heard().pop().unwrap())
@@ -97,7 +97,8 @@ fn the_limit_of_an_answer_has_the_name_each_provider_knows() {
             // A request that is translated gets the name; one of the provider's own format keeps its bytes.
             let body = json!({"max_tokens": 60, "messages": [{"role": "user", "content": "hi"}]});
             let item = Arc::new(item(Wire::Messages, &body));
-            let call = Call { attempt: AttemptId(1), job: JobId::new("job_profiles"), route, item };
+            let call =
+                Call { attempt: AttemptId(1), job: JobId::new("job_profiles"), route, item, beside: None };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(adapter.call(&call));
             let sent: serde_json::Value = serde_json::from_slice(&script.heard()[0].body).unwrap();

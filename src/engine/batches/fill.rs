@@ -189,7 +189,8 @@ impl Engine {
         self.schedule.submitted(&job.id, key);
         let mark = self.ledger.globals.batches.mark(number, &job.id);
         let item = self.as_sent(job, &item, key.1, &route);
-        let call = Call { attempt, job: job.id.clone(), route: route.clone(), item };
+        // Lines of a batch run in no order, and none waits for another to fill a cache.
+        let call = Call { attempt, job: job.id.clone(), route: route.clone(), item, beside: None };
         let what = BatchWork::Add(Box::new(call));
         self.effects.push(Effect::Batch(BatchAsk { mark, route, what }));
         if is_full {

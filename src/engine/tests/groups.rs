@@ -3,6 +3,7 @@
 use super::bench::{Bench, Order, order};
 use crate::attempt::RefusalKind;
 use crate::catalog::{PriceTable, Route};
+use crate::engine::Call;
 use crate::job::When;
 use crate::money::Price;
 use crate::plan::testing::{at, price, route};
@@ -97,4 +98,31 @@ fn prompts_too_short_to_be_kept_do_not_wait() {
     let mut bench = Bench::new([caching("a/m")]);
     bench.submit(order("job_1", 4, "a/m"));
     assert_eq!(bench.out.len(), 4);
+}
+
+/// Items that are out, and what is sent beside each.
+fn beside(bench: &Bench) -> Vec<(u32, Option<u32>)> {
+    let beside = |call: &Call| (call.item.index, call.beside.as_ref().map(|other| other.index));
+    bench.out.iter().map(beside).collect()
+}
+
+#[test]
+fn what_is_kept_is_named_where_writing_it_pays() {
+    let mut bench = Bench::new([caching("a/m")]);
+    bench.submit(beginning("xxxy"));
+    assert_eq!(beside(&bench), [(0, Some(1)), (3, None)]);
+    bench.answer("good");
+    assert_eq!(beside(&bench), [(3, None), (1, Some(0)), (2, Some(0))]);
+
+    let dear = Price { cache_read: Some(9), cache_write: Some(20), ..price(10) };
+    let mut bench = Bench::new([Route { prices: Some(PriceTable::flat("a/m", dear)), ..route("a/m", 10) }]);
+    bench.submit(beginning("xxx"));
+    assert_eq!(beside(&bench), [(0, None)]);
+}
+
+#[test]
+fn who_does_not_wait_for_the_first_writes_nothing() {
+    let mut bench = Bench::new([caching("a/m")]);
+    bench.submit(beginning("xxx").with(|order| order.job.options.when = When::Asap));
+    assert_eq!(beside(&bench), [(0, Some(1)), (1, None), (2, None)]);
 }

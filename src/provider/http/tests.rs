@@ -158,6 +158,7 @@ fn call(body: &'static str) -> Call {
             needs: Needs::default(),
             options: None,
         }),
+        beside: None,
     }
 }
 

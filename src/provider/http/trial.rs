@@ -33,6 +33,7 @@ impl HttpProvider {
             job: JobId::new("job_smoke"),
             route: trial.route(route),
             item: Arc::new(trial.item(route)),
+            beside: None,
         };
         let (wire, exchange) = match self.request(&call.item, &call.route) {
             Ok((wire, body)) => {

@@ -3,13 +3,20 @@
 //! Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::body::Kept;
 use super::chance::Chance;
 use super::schema::Sketch;
 use super::{Answer, Content, Fault, Request, Simulated, Wanted, answer, chance};
 use crate::attempt::Finish;
+use crate::clock::Timestamp;
 use crate::money::Usage;
 
+/// Shorter beginnings are not kept.
+const LEAST_KEPT: u64 = 512;
+/// A beginning is kept for so long after it was last read.
+const KEPT_FOR: Duration = Duration::from_secs(300);
 /// Schemas kept compiled; a client that sends a new one with every request gains nothing from more.
 const MAX_SKETCHES: usize = 256;
 
@@ -58,6 +65,19 @@ impl Simulated {
         let name = Arc::clone(&self.models[usize::from(index)].name);
         let answer = Answer { content, choices: request.choices, finish, usage: Some(usage), model: name };
         (answer, usage)
+    }
+
+    /// Bills the beginning of a prompt as read where it is kept, and else as written.
+    pub(super) fn cache(&mut self, now: Timestamp, whose: (u32, u16), kept: Kept, usage: &mut Usage) {
+        if kept.tokens < LEAST_KEPT {
+            return;
+        }
+        let tokens = kept.tokens.min(usage.input);
+        let until = self.caches.insert((whose.0, whose.1, kept.hash), now + KEPT_FOR);
+        match until.is_some_and(|until| until > now) {
+            true => usage.cache_read = tokens,
+            false => (usage.cache_read, usage.cache_write) = (0, tokens),
+        }
     }
 
     fn sketch(&mut self, wanted: Wanted<'_>) -> Option<Arc<Sketch>> {

@@ -43,6 +43,17 @@ pub struct Prompt {
     pub hash: u64,
     /// Its tokens, by the simulator's own count.
     pub input_tokens: u64,
+    /// The part that is to be kept for others that begin alike, up to its last mark.
+    pub kept: Option<Kept>,
+}
+
+/// The beginning of a prompt that bears a cache mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The same for the same beginning.
+    pub hash: u64,
+    /// Its tokens.
+    pub tokens: u64,
 }
 
 /// A body as small as the simulator needs it; what it does not name is skipped.
@@ -201,13 +212,15 @@ fn messages(fields: Fields<'_>) -> Result<Asked<'_>, String> {
     if !messages.starts_with('[') || messages[1..].trim_start().starts_with(']') {
         return Err("messages: at least one message is required".to_owned());
     }
-    let parts = [messages, fields.system.map_or("", RawValue::get)];
+    let system = fields.system.map_or("", RawValue::get);
+    let parts = [messages, system];
+    let tools = fields.tools.map_or("", RawValue::get);
     let (tool, schema) = called(fields.tools, fields.tool_choice);
     Ok(Asked {
         wanted: schema
             .unwrap_or_else(|| wanted(fields.output_config.and_then(|config| config.format), &parts)),
         tool,
-        prompt: prompt(&parts),
+        prompt: Prompt { kept: kept([tools, system, messages]), ..prompt(&parts) },
         max_output: Some(fields.max_tokens.ok_or("max_tokens: Field required")?),
         choices: 1,
         model: fields.model.ok_or("model: Field required")?,
@@ -381,6 +394,17 @@ fn choices(json: &str) -> Option<&str> {
     let end = (0..bytes.len()).find(|&at| ends(at)).unwrap_or(bytes.len());
     let list = &rest[..end];
     list.bytes().any(|byte| byte.is_ascii_alphanumeric()).then_some(list)
+}
+
+/// What stands before the last cache mark, in the order in which the model reads: tools, system, messages.
+fn kept(parts: [&str; 3]) -> Option<Kept> {
+    let last = (0..parts.len()).rev().find_map(|part| Some((part, parts[part].rfind("\"cache_control\"")?)));
+    let (last, end) = last?;
+    let before = parts[..last].iter().copied().chain([&parts[last][..end]]);
+    let (hash, tokens) = before.fold((0u64, 0), |(sum, tokens), part| {
+        (sum.rotate_left(7) ^ hash(part.as_bytes()), tokens + part.len() as u64 / 4)
+    });
+    Some(Kept { hash, tokens })
 }
 
 /// Four characters of JSON text to a token, and a few for the frame of each part.

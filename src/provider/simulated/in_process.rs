@@ -67,7 +67,7 @@ pub(super) fn prompt(item: &Item) -> Prompt {
     let hash = hash(&json[..start]).rotate_left(7) ^ hash(&json[end..]);
     let percent = 90 + hash % 21;
     let input_tokens = (u64::from(item.input_tokens) * percent).div_ceil(100).min(item.most_input_tokens());
-    Prompt { hash, input_tokens }
+    Prompt { hash, input_tokens, kept: None }
 }
 
 pub(super) fn outcome(act: Act, number: u64, model: &str) -> Outcome {

@@ -144,6 +144,8 @@ pub struct Simulated {
     accounts: Vec<Account>,
     by_key: HashMap<String, u32>,
     sketches: HashMap<u64, Arc<Sketch>>,
+    /// Beginnings of prompts that are kept, by key, model and text, and until when.
+    caches: HashMap<(u32, u16, u64), Timestamp>,
     ledger: Ledger,
     n_requests: u64,
     /// Requests in flight in virtual time, the first to end on top.
@@ -188,6 +190,7 @@ impl Simulated {
             accounts: Vec::new(),
             by_key: HashMap::new(),
             sketches: HashMap::new(),
+            caches: HashMap::new(),
             ledger: Ledger::new(config.models.len(), config.keep_log),
             n_requests: 0,
             in_flight: BinaryHeap::new(),
@@ -327,6 +330,10 @@ impl Simulated {
 
         // The answer is made first, because its length counts where the request sets no limit.
         let (mut answer, mut usage) = self.answer(request, model);
+        if let Some(kept) = request.prompt.kept {
+            self.cache(now, (account, model), kept, &mut usage);
+            answer.usage = Some(usage);
+        }
         let most_output = request.max_output.unwrap_or(usage.output / u64::from(request.choices.max(1)));
         line.quota_tokens = usage.input + most_output * u64::from(request.choices);
         self.admit(now, account, model, line)?;

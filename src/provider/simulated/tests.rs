@@ -28,7 +28,7 @@ fn request(number: u64) -> Request<'static> {
         key: "k",
         model: "sim/a",
         wire: Wire::Chat,
-        prompt: Prompt { hash: number, input_tokens: 100 },
+        prompt: Prompt { hash: number, input_tokens: 100, kept: None },
         max_output: Some(500),
         choices: 1,
         wanted: Wanted::Plain,
@@ -211,7 +211,7 @@ fn lasting_conditions_refuse_in_the_words_of_providers() {
     assert_eq!(ask(1.0, "{}", &stranger), (401, "invalid_api_key", RefusalKind::Auth));
     let unknown = Request { model: "sim/z", ..request(1) };
     assert_eq!(ask(2.0, "{}", &unknown), (404, "model_not_found", RefusalKind::ModelGone));
-    let long = Request { prompt: Prompt { hash: 1, input_tokens: 127_600 }, ..request(1) };
+    let long = Request { prompt: Prompt { hash: 1, input_tokens: 127_600, kept: None }, ..request(1) };
     assert_eq!(ask(3.0, "{}", &long), (400, "context_length_exceeded", RefusalKind::TooLong));
     assert_eq!(ask(4.0, r#"{"down":true}"#, &good), (503, "server_error", RefusalKind::Server));
     assert_eq!(ask(5.0, r#"{"down":false}"#, &good), fine);
@@ -324,6 +324,7 @@ fn call(number: u64, body: &str, model: &str) -> Call {
             needs: Needs::default(),
             options: None,
         }),
+        beside: None,
     }
 }
 

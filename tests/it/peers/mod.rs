@@ -54,6 +54,7 @@ impl Peer {
             job: JobId::new("job_peers"),
             item: Arc::new(item(wire, body)),
             route: self.route.clone(),
+            beside: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(self.adapter.call(&call))

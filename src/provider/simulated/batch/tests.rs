@@ -189,6 +189,7 @@ fn a_driver_on_virtual_time_sees_what_the_real_one_sees() {
         job: JobId::new("job_virtual"),
         route: route.clone(),
         item: item.clone(),
+        beside: None,
     };
     let calls: Vec<Call> = (0..40).map(call).collect();
     let order = Order { mark: Mark { store: 1, number: 1 }, model: "m".into(), wire: Wire::Chat };
