@@ -31,7 +31,7 @@ mod fault;
 mod in_process;
 mod settle;
 
-pub use fault::{BatchFault, BatchFaultRates, UnknownBatchFault, batch_fault_list};
+pub use fault::{BatchFault, BatchFaultRates, UnknownBatchFault};
 
 /// How batches are taken.
 #[derive(Clone, Debug, PartialEq)]
