@@ -1,4 +1,7 @@
+use serde_json::Value;
+
 use super::*;
+use crate::job::Wire;
 use crate::money::Price;
 use crate::provider::simulated::{Config, Model};
 
