@@ -28,7 +28,8 @@ impl Batches<'_> {
             Err(AskError::Gone(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        if !seen.state.has_ended() || self.is_ours(&seen, batch).await? != Some(true) {
+        let is_nothing_there = seen.left.is_empty() && self.dialect().files(None).is_none();
+        if is_nothing_there || !seen.state.has_ended() || self.is_ours(&seen, batch).await? != Some(true) {
             return Ok(Vec::new());
         }
         let (mut gone, mut failure) = (Vec::new(), None);

@@ -157,7 +157,7 @@ pub(super) struct Seen {
     pub(super) made_at: Option<Timestamp>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) results: Vec<ResultsAt>,
-    /// What it leaves there once it has ended: where deleting does away with it, its input or itself last.
+    /// What can be deleted of it once it has ended, where it is; itself last.
     pub(super) left: Vec<String>,
 }
 

@@ -35,7 +35,7 @@ mod read;
 mod write;
 mod xai;
 
-use page::Page;
+use page::{LARGEST_PAGE_OF_RESULTS, Page};
 use place::{Content, Place};
 use write::Part;
 
@@ -216,7 +216,7 @@ impl Desk<'_> {
             let page = Page::of_results(self.parts.uri.query().unwrap_or_default(), batch.results.len());
             let text = xai::results(batch, &page);
             // Each page is a download of its own.
-            let index = u8::try_from(page.from / 1_000).unwrap_or(u8::MAX);
+            let index = u8::try_from(page.from / LARGEST_PAGE_OF_RESULTS).unwrap_or(u8::MAX);
             return match shop.deliver(number, index) {
                 Delivery::NotYet => Err(self.nothing()),
                 Delivery::Cut => Ok(Reply::Is(with_body("application/json", Sent::half(text)))),

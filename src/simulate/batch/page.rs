@@ -60,4 +60,4 @@ const USUAL_PAGE: usize = 20;
 const LARGEST_PAGE: usize = 100;
 
 /// Results on a page of xAI.
-const LARGEST_PAGE_OF_RESULTS: usize = 1_000;
+pub(super) const LARGEST_PAGE_OF_RESULTS: usize = 1_000;
