@@ -348,7 +348,7 @@ fn a_line_is_read_in_the_words_of_each() {
         ),
         (
             Xai,
-            r#"{"batch_request_id":"a","batch_result":{"response":{}},"error_message":"x"}"#.into(),
+            r#"{"batch_request_id":"a","batch_result":{"response":{"chat_get_completion":null}},"error_message":"x"}"#.into(),
             r#"500 {"error":{"message":"x"}}"#.into(),
         ),
         (Xai, r#"{"batch_request_id":"a","batch_result":{"error":{"code":1}}}"#.into(), "cancelled".into()),

@@ -77,8 +77,9 @@ impl Dialect for Xai {
     fn line(&self, line: &Value, raw: &[u8]) -> Option<Said> {
         let id = text(&line["batch_request_id"])?;
         let result = &line["batch_result"];
-        let what = match result["response"].as_object().and_then(|response| response.keys().next()) {
-            Some(kind) => What::Response {
+        let mut responses = result["response"].as_object().into_iter().flatten();
+        let what = match responses.find(|(_, body)| !body.is_null()) {
+            Some((kind, _)) => What::Response {
                 status: 200,
                 request_id: None,
                 body: super::dialect::member(raw, &["batch_result", "response", kind])?,
