@@ -81,6 +81,7 @@ def over_openai():
         ids.add(line["custom_id"])
     assert ids == {f"r-{n}" for n in range(COUNT)}
     assert strict(client.batches.cancel(create().id), "status").status == "cancelling"
+    assert client.files.delete(batch.output_file_id).deleted and client.files.delete(file.id).deleted
 
 
 def over_anthropic():
@@ -100,6 +101,7 @@ def over_anthropic():
         assert message.content[0].text and message.usage.service_tier == "batch"
     other = client.messages.batches.create(requests=requests)
     assert client.messages.batches.cancel(other.id).processing_status == "canceling"
+    assert client.messages.batches.delete(batch.id).type == "message_batch_deleted"
 
 
 def gemini():
@@ -144,6 +146,8 @@ def over_gemini_file():
     assert {json.loads(line)["key"] for line in answers} == {f"r-{n}" for n in range(COUNT)}
     for line in answers:
         assert genai.types.GenerateContentResponse.model_validate(json.loads(line)["response"]).text
+    client.files.delete(name=file.name)
+    client.batches.delete(name=batch.name)
 
 
 main()

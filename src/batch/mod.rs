@@ -171,6 +171,8 @@ pub enum ResultsAt {
     Address(String),
     /// Inside the batch's own description.
     Inline,
+    /// A list at this address that is shown page by page.
+    Pages(String),
 }
 
 impl Status {

@@ -21,10 +21,14 @@ pub struct BatchApi {
     pub window: String,
     /// Put before `/chat/completions` where a line or a batch names its address: `/v1`.
     pub url_prefix: String,
-    /// What its files are uploaded for: `batch`, or Together's `batch-api`.
+    /// What its files are uploaded for: `batch`, or Together's `batch-api`; not said where it is empty.
     pub purpose: String,
     /// Uploads and lists name the model, so that a LiteLLM proxy finds out whose batches they are.
     pub names_model: bool,
+    /// What a batch leaves at the provider stays there, until the provider deletes it.
+    pub keep_files: bool,
+    /// Tokens of prompt and answer together that a request may have, where that is less than of its own.
+    pub context: Option<u64>,
 }
 
 /// The requests and answers of a batch API.
@@ -40,6 +44,8 @@ pub enum BatchDialect {
     Mistral,
     /// OpenRouter's: inline, and the results are part of the batch itself.
     OpenRouter,
+    /// xAI's: a file, then a named batch over it; results come in pages.
+    Xai,
 }
 
 impl BatchDialect {
@@ -50,6 +56,7 @@ impl BatchDialect {
         ("gemini", BatchDialect::Gemini),
         ("mistral", BatchDialect::Mistral),
         ("openrouter", BatchDialect::OpenRouter),
+        ("xai", BatchDialect::Xai),
     ];
 
     /// Its name in tables and configs.
@@ -72,6 +79,8 @@ impl BatchDialect {
         match self {
             BatchDialect::Anthropic => wire == Wire::Messages,
             BatchDialect::Gemini => wire == Wire::GenerateContent,
+            // What it answers is a chat completion, whatever was asked.
+            BatchDialect::Xai => wire == Wire::Chat,
             BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter => {
                 matches!(wire, Wire::Chat | Wire::Responses | Wire::Embeddings)
             }
@@ -125,7 +134,7 @@ impl BatchApi {
             one_model: true,
         };
         let (limits, found_by) = match dialect {
-            BatchDialect::OpenAi | BatchDialect::Mistral => (limits, FoundBy::Mark),
+            BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::Xai => (limits, FoundBy::Mark),
             BatchDialect::Anthropic => {
                 (BatchLimits { requests: 100_000, one_model: false, ..limits }, FoundBy::Lines)
             }
@@ -140,8 +149,10 @@ impl BatchApi {
             found_by,
             window: "24h".to_owned(),
             url_prefix: "/v1".to_owned(),
-            purpose: "batch".to_owned(),
+            purpose: if dialect == BatchDialect::Xai { String::new() } else { "batch".to_owned() },
             names_model: false,
+            keep_files: false,
+            context: None,
         }
     }
 }
@@ -173,6 +184,10 @@ pub struct BatchSettings {
     pub purpose: Option<String>,
     /// Whether uploads and lists name the model.
     pub names_model: Option<bool>,
+    /// Whether what a batch leaves at the provider stays there.
+    pub keep_files: Option<bool>,
+    /// Tokens a request may have.
+    pub context: Option<u64>,
 }
 
 impl BatchSettings {
@@ -191,6 +206,8 @@ impl BatchSettings {
         limits.open = self.open.or(limits.open);
         limits.one_model = self.one_model.unwrap_or(limits.one_model);
         api.names_model = self.names_model.unwrap_or(api.names_model);
+        api.keep_files = self.keep_files.unwrap_or(api.keep_files);
+        api.context = self.context.or(api.context);
         api.found_by = self.found_by.unwrap_or(api.found_by);
         for (field, said) in [
             (&mut api.window, &self.window),
@@ -223,14 +240,17 @@ mod tests {
             ("mistral", BatchDialect::Mistral),
             ("openrouter", BatchDialect::OpenRouter),
             ("zhipu", BatchDialect::OpenAi),
+            ("xai", BatchDialect::Xai),
         ] {
             assert_eq!(api(name).map(|api| api.dialect), Some(dialect), "{name}");
         }
-        for name in ["deepseek", "ollama", "vllm", "xai", "tokenmix"] {
+        for name in ["deepseek", "ollama", "vllm", "fireworks", "bedrock", "tokenmix"] {
             assert_eq!(api(name), None, "{name}");
         }
         assert_eq!(api("together").unwrap().purpose, "batch-api");
         assert_eq!(api("zhipu").unwrap().url_prefix, "/v4");
+        assert_eq!(api("qwen").unwrap().context, Some(256_000));
+        assert_eq!(api("xai").unwrap().purpose, "");
     }
 
     #[test]

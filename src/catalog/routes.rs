@@ -46,6 +46,7 @@ impl Catalog {
             let api = provider.quirks.batch.as_ref()?;
             route.batch = Some(api.limits);
             route.wires.retain(|&wire| api.dialect.takes(wire));
+            route.context = route.context.into_iter().chain(api.context).min();
             // Who wants batches alone leaves the realtime lane out.
             let left_out = provider.unreachable().is_none() && !model.is_retired(now);
             route.unusable = route.unusable.filter(|_| !left_out);
@@ -177,6 +178,21 @@ mod tests {
         assert!(catalog.route_on("openai/gpt-unheard-of", "batch", now()).is_none());
         let realtime = catalog.route_on("openai/gpt-5-mini", "realtime", now()).unwrap();
         assert_eq!(&*realtime.name, "openai/gpt-5-mini");
+    }
+
+    #[test]
+    fn a_batch_may_take_shorter_prompts_and_fewer_formats() {
+        let catalog = with_keys(&["qwen", "xai"]);
+        let context = |lane| catalog.route_on("qwen/qwen3.8-flash", lane, now()).unwrap().context;
+        assert_eq!((context("realtime"), context("batch")), (Some(991_808), Some(256_000)));
+        let wires = |lane| catalog.route_on("xai/grok-4.7", lane, now()).unwrap().wires.clone();
+        assert_eq!(wires("batch"), [Wire::Chat]);
+        assert!(wires("realtime").contains(&Wire::Responses));
+        assert!(
+            catalog
+                .route_on("fireworks/accounts/fireworks/models/deepseek-v4-flash", "batch", now())
+                .is_none()
+        );
     }
 
     #[test]

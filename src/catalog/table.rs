@@ -156,6 +156,7 @@ struct BatchRow {
     url_prefix: Option<String>,
     purpose: Option<String>,
     names_model: Option<bool>,
+    context: Option<u64>,
 }
 
 impl BatchRow {
@@ -170,6 +171,7 @@ impl BatchRow {
             url_prefix: self.url_prefix,
             purpose: self.purpose,
             names_model: self.names_model,
+            context: self.context,
             ..BatchSettings::default()
         }
     }

@@ -10,11 +10,13 @@ pub(super) fn batch(provider: &mut Section<'_>, log: &mut Log) -> Option<BatchSe
     let mut section = provider.section_if("batch", log)?;
     let mut count = |key| section.get(key, log, reader::whole(1u64, MOST));
     let (requests, bytes, tokens) = (count("requests"), count("bytes"), count("tokens"));
+    let context = count("context");
     let settings = BatchSettings {
         dialect: section.get("api", log, reader::one_of(BatchDialect::WORDS)),
         requests,
         bytes,
         tokens,
+        context,
         inline_bytes: section.get("inline_bytes", log, reader::whole(0, MOST)),
         open: section.get("open", log, reader::whole(1u32, 1_000_000)),
         one_model: section.get("one_model", log, reader::boolean),
@@ -26,6 +28,7 @@ pub(super) fn batch(provider: &mut Section<'_>, log: &mut Log) -> Option<BatchSe
         url_prefix: section.get("url_prefix", log, reader::text),
         purpose: section.get("purpose", log, reader::text),
         names_model: section.get("names_model", log, reader::boolean),
+        keep_files: section.get("keep_files", log, reader::boolean),
     };
     section.finish(log);
     Some(settings)
@@ -34,7 +37,7 @@ pub(super) fn batch(provider: &mut Section<'_>, log: &mut Log) -> Option<BatchSe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::batch::BatchApi;
+    use crate::catalog::batch::{BatchApi, BatchLimits};
     use crate::config::{Config, Inputs, parse};
 
     fn read(text: &str) -> Result<Config, String> {
@@ -53,6 +56,34 @@ mod tests {
         let api = api("openai", text).unwrap();
         assert_eq!((api.limits.tokens, api.limits.requests), (Some(2_000_000), 1_000));
         assert_eq!(api.limits.bytes, 200_000_000, "the table's");
+    }
+
+    /// What a vendor's pages do not say for certain is data.
+    #[test]
+    fn everything_that_is_known_of_a_batch_api_can_be_said_otherwise() {
+        let text = "[providers.together.batch]\napi = \"mistral\"\nrequests = 1\nbytes = 2\ntokens = 3\n\
+            inline_bytes = 4\nopen = 5\none_model = false\nfound_by = \"lines\"\nwindow = \"7d\"\n\
+            url_prefix = \"/v9\"\npurpose = \"p\"\nnames_model = true\nkeep_files = true\ncontext = 6";
+        let limits = BatchLimits {
+            requests: 1,
+            bytes: 2,
+            tokens: Some(3),
+            inline_bytes: 4,
+            open: Some(5),
+            one_model: false,
+        };
+        let expected = BatchApi {
+            dialect: BatchDialect::Mistral,
+            limits,
+            found_by: FoundBy::Lines,
+            window: "7d".into(),
+            url_prefix: "/v9".into(),
+            purpose: "p".into(),
+            names_model: true,
+            keep_files: true,
+            context: Some(6),
+        };
+        assert_eq!(api("together", text), Some(expected));
     }
 
     #[test]

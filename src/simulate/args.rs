@@ -18,7 +18,6 @@ use crate::clock::{self, Timestamp};
 use crate::money::Usd;
 use crate::provider::simulated::{
     BatchConfig, BatchFault, BatchFaultRates, Config, Fault, FaultError, FaultRates, Faults, Limits, Model,
-    batch_fault_list, fault_list,
 };
 
 /// A provider without a key: simulated models over HTTP, in OpenAI's wire format.
@@ -109,7 +108,7 @@ pub struct SimulateArgs {
 }
 
 fn after_help() -> String {
-    format!("Faults:\n{}\nFaults of batches:\n{}", fault_list(), batch_fault_list())
+    format!("Faults:\n{}\nFaults of batches:\n{}", Fault::list(), BatchFault::list())
 }
 
 impl SimulateArgs {

@@ -39,7 +39,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::provider::simulated::batch::Batch;
+use crate::provider::simulated::batch::{Batch, Left};
 use crate::provider::simulated::{ChangeError, Config, FaultChange, Line, Simulated, Summary};
 
 mod args;
@@ -154,6 +154,11 @@ impl Handle {
     /// Every batch so far, as they stand now.
     pub fn batches(&self) -> Vec<Batch> {
         self.shared.lock().all_batches(clock::now()).to_vec()
+    }
+
+    /// What lies there of batches and was not deleted.
+    pub fn left(&self) -> Vec<Left> {
+        self.shared.lock().left(clock::now())
     }
 
     /// Puts the clock of batches forward.

@@ -55,6 +55,7 @@ pub(super) async fn respond(
     if path == "/v1beta/models" && parts.method == Method::GET {
         return Ok(json(wire::gemini_models(&shared.lock().config().models)));
     }
+    let path = path.strip_prefix("/xai").unwrap_or(path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let wire = match (&parts.method, path) {
         (&Method::POST, "/chat/completions") => Wire::Chat,

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use overnight::attempt::{Outcome, RefusalKind};
 use overnight::batch::{
-    AskError, BatchRef, BatchState, CreateError, Cursor, Ended, Fate, Found, Line, LineId, Mark, NotRun,
-    Order, Place, Search, Status, Why,
+    AskError, BatchRef, BatchState, Counts, CreateError, Cursor, Ended, Fate, Found, Line, LineId, Mark,
+    NotRun, Order, Place, ResultsAt, Search, Status, Why,
 };
 use overnight::catalog::batch::{BatchApi, BatchDialect, BatchLimits, FoundBy};
 use overnight::catalog::endpoint::{Endpoint, Quirks, Secret};
@@ -33,6 +33,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::judges;
+use crate::support::script::{Say, Script};
 
 /// A kind of batches as it is reached.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ fn kinds() -> Vec<Kind> {
         prefix,
         api: BatchApi::new(dialect),
     };
-    use BatchDialect::{Anthropic, Gemini, Mistral, OpenAi, OpenRouter};
+    use BatchDialect::{Anthropic, Gemini, Mistral, OpenAi, OpenRouter, Xai};
     let mut kinds = vec![
         kind("openai", OpenAi, Family::OpenAi, Wire::Chat, "/v1"),
         kind("responses", OpenAi, Family::OpenAi, Wire::Responses, "/v1"),
@@ -62,6 +63,7 @@ fn kinds() -> Vec<Kind> {
         kind("gemini file", Gemini, Family::Gemini, Wire::GenerateContent, "/v1beta"),
         kind("mistral", Mistral, Family::OpenAi, Wire::Chat, "/v1"),
         kind("openrouter", OpenRouter, Family::OpenAi, Wire::Chat, "/v1"),
+        kind("xai", Xai, Family::OpenAi, Wire::Chat, "/xai/v1"),
     ];
     kinds[2].api.found_by = FoundBy::FileName;
     kinds[5].api.limits.inline_bytes = 0;
@@ -339,7 +341,8 @@ fn a_batch_is_made_watched_and_read_and_costs_what_the_provider_says() {
         let batch = lab.create(&mut draft).unwrap();
         let status = lab.poll(&batch).unwrap();
         assert!(!status.state.has_ended() && status.results.is_empty(), "{status:?}");
-        assert!(status.made_at.is_some());
+        // Of xAI only the day is known.
+        assert_eq!(status.made_at.is_some(), lab.kind.api.dialect != BatchDialect::Xai);
         let made = lab.provider.batches();
         assert_eq!((made.len(), made[0].len), (1, 60), "{}", lab.kind.name);
 
@@ -684,6 +687,194 @@ fn what_a_kind_does_not_take_is_said_before_anything_is_sent() {
     assert!(refused.contains("batches"), "{refused}");
     let line = Line { id: LineId::Foreign("x".into()), fate: Fate::NotRun(NotRun::Expired) };
     assert_eq!(line.attempt(), None);
+}
+
+/// Of these nobody can delete the results: they are part of a batch that stays.
+const KEPT_THERE: [BatchDialect; 2] = [BatchDialect::OpenRouter, BatchDialect::Xai];
+
+#[test]
+fn what_a_batch_left_is_deleted_once_it_is_over() {
+    each(&[], |lab| {
+        // Every other line fails, so that there are two files where there can be.
+        let rates = FaultRates::new(&[(Fault::ServerError, 0.5)]).unwrap();
+        lab.provider.shared().lock().set_faults(Faults { rates, ..Faults::default() });
+        let batches = lab.adapter.batches().unwrap();
+        let clear = |batch: &BatchRef| lab.runtime.block_on(batches.clear(batch)).unwrap();
+        let left_of = |number| -> Vec<&str> {
+            let all = lab.provider.left().into_iter();
+            all.filter(|left| left.number == number).map(|left| left.kind).collect()
+        };
+        let (mut draft, mut other) = (lab.draft(1, 0..40), lab.draft(2, 40..50));
+        let (batch, other) = (lab.create(&mut draft).unwrap(), lab.create(&mut other).unwrap());
+        assert_eq!(clear(&batch), Vec::<String>::new(), "{}: it goes on", lab.kind.name);
+        let _ = (lab.wait(&batch), lab.wait(&other));
+        let (of_one, of_other) = (left_of(1), left_of(2));
+        assert!(!of_one.is_empty() && !of_other.is_empty(), "{}", lab.kind.name);
+
+        let stranger = BatchRef { mark: lab.order(3).mark, ..batch.clone() };
+        assert_eq!(clear(&stranger), Vec::<String>::new(), "{}: not ours", lab.kind.name);
+        assert_eq!(left_of(1), of_one, "{}", lab.kind.name);
+
+        let stays = KEPT_THERE.contains(&lab.kind.api.dialect);
+        clear(&batch);
+        clear(&batch);
+        let rest: &[&str] = if stays { &["results"] } else { &[] };
+        assert_eq!((left_of(1), left_of(2)), (rest.to_vec(), of_other), "{}", lab.kind.name);
+        // Nor is what was cleared taken for one whose creation was lost.
+        assert_eq!(lab.find(&lab.draft(4, 90..95), &[]), Found::Nothing, "{}", lab.kind.name);
+    });
+}
+
+#[test]
+fn what_an_account_keeps_stays_there() {
+    for mut kind in kinds() {
+        kind.api.keep_files = true;
+        let lab = Lab::new(kind, config(), Faults::default());
+        let batch = lab.create(&mut lab.draft(1, 0..3)).unwrap();
+        lab.wait(&batch);
+        let left = lab.provider.left();
+        assert_eq!(lab.runtime.block_on(lab.adapter.batches().unwrap().clear(&batch)), Ok(Vec::new()));
+        assert!(!left.is_empty() && lab.provider.left() == left, "{}", lab.kind.name);
+    }
+}
+
+#[test]
+fn a_file_of_which_no_batch_was_made_is_deleted() {
+    for kind in kinds() {
+        let lab = Lab::new(kind, BatchConfig { requests: Some(3), ..config() }, Faults::default());
+        assert!(matches!(lab.create(&mut lab.draft(1, 0..4)), Err(CreateError::NotCreated { .. })));
+        assert_eq!(lab.provider.left(), [], "{}", lab.kind.name);
+    }
+}
+
+#[test]
+fn a_file_whose_batch_was_never_made_is_found_by_its_name() {
+    each(&[], |lab| {
+        let batches = lab.adapter.batches().unwrap();
+        let (mut ours, mut other) = (lab.draft(1, 0..4), lab.draft(2, 4..8));
+        let _ = (lab.create(&mut ours).unwrap(), lab.create(&mut other).unwrap());
+        let inputs = || lab.provider.left().len();
+        let is_uploaded = inputs() > 0;
+        assert_eq!(inputs(), if is_uploaded { 2 } else { 0 }, "{}", lab.kind.name);
+        let gone = lab.runtime.block_on(batches.clear_unmade(ours.order().mark, lab.kind.wire)).unwrap();
+        assert_eq!(gone.len(), usize::from(is_uploaded), "{}", lab.kind.name);
+        let named = format!("{}.jsonl", other.order().mark);
+        let left = lab.provider.left();
+        assert!(left.iter().all(|left| named.starts_with(&left.named)), "{}: {left:?}", lab.kind.name);
+        assert_eq!(left.len(), usize::from(is_uploaded), "{}", lab.kind.name);
+    });
+}
+
+/// The batches of a provider that says what a test wrote.
+fn scripted(kind: &Kind, says: Vec<Say>) -> (Script, HttpProvider) {
+    let mut says = says.into_iter();
+    let script = Script::start(move |_, _| says.next().unwrap_or(Say::HangUp));
+    let adapter = adapter(kind, &script.base_url(), KEY);
+    (script, adapter)
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn search(kind: &Kind) -> Search {
+    let order = Order { mark: Mark { store: 0xfeed, number: 1 }, model: "m".into(), wire: kind.wire };
+    Search { order, len: 5, since: clock::now(), known: Vec::new() }
+}
+
+fn kind_of(name: &str) -> Kind {
+    kinds().into_iter().find(|kind| kind.name == name).unwrap()
+}
+
+#[test]
+fn a_batch_that_is_on_two_pages_was_made_once() {
+    let kind = kind_of("openai");
+    let mark = search(&kind).order.mark.to_string();
+    let page = |more: bool| {
+        let batch = json!({"id": "b", "status": "in_progress", "metadata": {"overnight": mark}});
+        Say::json(200, json!({"data": [batch], "has_more": more}).to_string())
+    };
+    let (_script, adapter) = scripted(&kind, vec![page(true), page(false)]);
+    let found = run(adapter.batches().unwrap().find(&search(&kind))).unwrap();
+    assert!(matches!(found, Found::This(batch) if batch.id == "b"));
+}
+
+#[test]
+fn an_answer_that_is_no_list_does_not_say_that_there_is_none() {
+    for kind in kinds() {
+        let error = Say::json(200, r#"{"error":{"message":"try later"}}"#);
+        let (_script, adapter) = scripted(&kind, vec![error]);
+        let found = run(adapter.batches().unwrap().find(&search(&kind)));
+        assert!(matches!(found, Err(AskError::Broken(_))), "{}: {found:?}", kind.name);
+    }
+}
+
+#[test]
+fn a_batch_is_not_too_old_because_our_clock_is_ahead() {
+    let kind = kind_of("anthropic");
+    let theirs = clock::now() - Duration::from_secs(3 * 3_600);
+    let batch = json!({"id": "b", "processing_status": "in_progress", "created_at": theirs.to_string(),
+        "request_counts": {"processing": 5}});
+    let list = json!({"data": [batch], "has_more": false}).to_string();
+    let date = theirs.utc().format("date: %a, %d %b %Y %H:%M:%S GMT").to_string();
+    let (_script, adapter) = scripted(&kind, vec![Say::with(200, &date, list.clone()), Say::json(200, list)]);
+    let found = run(adapter.batches().unwrap().find(&search(&kind))).unwrap();
+    assert!(matches!(found, Found::Perhaps(one) if one.len() == 1));
+    let found = run(adapter.batches().unwrap().find(&search(&kind))).unwrap();
+    assert_eq!(found, Found::Nothing, "one that is older by the same clock is another");
+}
+
+#[test]
+fn a_file_that_a_batch_does_not_name_is_found_by_its_own_name() {
+    let kind = kind_of("xai");
+    let mark = search(&kind).order.mark;
+    let batch = json!({"batch_id": "b", "name": mark.to_string(), "state": {"num_requests": 1}});
+    let files = json!({"data": [{"id": "other", "filename": "x.jsonl"}, {"id": "i", "filename": format!("{mark}.jsonl")}]});
+    let says = [batch.to_string(), files.to_string(), "{}".to_owned()].map(|body| Say::json(200, body));
+    let (script, adapter) = scripted(&kind, says.into());
+    let batch = BatchRef { id: "b".into(), mark, wire: kind.wire };
+    assert_eq!(run(adapter.batches().unwrap().clear(&batch)), Ok(vec!["/files/i".to_owned()]));
+    assert!(script.heard()[2].head.starts_with("DELETE /v1/files/i "));
+}
+
+#[test]
+fn what_cannot_be_deleted_keeps_nothing_else_from_being_so() {
+    let kind = kind_of("openai");
+    let mark = search(&kind).order.mark;
+    let batch = json!({"id": "b", "status": "completed", "input_file_id": "i", "output_file_id": "o",
+        "metadata": {"overnight": mark.to_string()}});
+    let says = vec![Say::json(200, batch.to_string()), Say::json(403, "{}"), Say::json(200, "{}")];
+    let (script, adapter) = scripted(&kind, says);
+    let batch = BatchRef { id: "b".into(), mark, wire: kind.wire };
+    let cleared = run(adapter.batches().unwrap().clear(&batch));
+    assert!(matches!(cleared, Err(AskError::Refused(_))), "{cleared:?}");
+    let heard: Vec<String> = script.heard().iter().map(|heard| heard.head.clone()).collect();
+    let asked = ["GET /v1/batches/b ", "DELETE /v1/files/o ", "DELETE /v1/files/i "];
+    assert!(heard.iter().zip(asked).all(|(head, asked)| head.starts_with(asked)), "{heard:?}");
+    assert_eq!(heard.len(), asked.len());
+}
+
+#[test]
+fn results_that_are_cut_short_politely_are_not_all_there_are() {
+    let kind = kind_of("openrouter");
+    let status = Status {
+        batch: BatchRef { id: "b".into(), mark: Mark { store: 1, number: 1 }, wire: kind.wire },
+        state: BatchState::Ended(Ended::Completed),
+        counts: Counts::default(),
+        made_at: None,
+        expires_at: None,
+        look_again: Duration::ZERO,
+        results: vec![ResultsAt::Inline],
+    };
+    let cut =
+        r#"{"id":"b","results":[{"custom_id":"a","error":{"code":"batch_expired"}},{"custom_id":"b","err"#;
+    let (_script, adapter) = scripted(&kind, vec![Say::json(200, cut)]);
+    run(async {
+        let batches = adapter.batches().unwrap();
+        let mut results = batches.collect(&status, Cursor::default());
+        assert!(matches!(results.next().await, Ok(Some(_))));
+        assert!(matches!(results.next().await, Err(AskError::Broken(_))));
+    });
 }
 
 /// What OpenAI, Anthropic and Google hand their own users takes our objects for theirs.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use overnight::attempt::{Outcome, RefusalKind};
+use overnight::batch::{Mark, Order};
 use overnight::catalog::{Catalog, Route};
 use overnight::clock;
 use overnight::engine::Call;
 use overnight::job::{AttemptId, JobId, Wire};
+use overnight::provider::batch::Draft;
 use overnight::provider::client::client;
 use overnight::provider::http::HttpProvider;
 use serde_json::json;
@@ -52,6 +54,7 @@ fn requests_go_where_each_provider_takes_them_with_the_key_it_wants() {
         ("deepseek", chat(""), bearer),
         ("qwen", chat("/compatible-mode/v1"), bearer),
         ("qwen-cn", chat("/compatible-mode/v1"), bearer),
+        ("qwen-batch", chat("/compatible-mode/v1"), bearer),
         ("zai", chat("/api/paas/v4"), bearer),
         ("zhipu", chat("/api/paas/v4"), bearer),
         ("mistral", chat("/v1"), bearer),
@@ -81,6 +84,90 @@ fn requests_go_where_each_provider_takes_them_with_the_key_it_wants() {
         assert!(head.contains(&key.to_ascii_lowercase()), "{name}: {}", heard.head);
         assert_eq!(head.contains(KEY), !key.is_empty(), "{name}: {}", heard.head);
     }
+}
+
+/// Makes a batch of one request at a provider; what it heard.
+fn make_batch(name: &str, address: impl FnOnce(&str) -> String, wire: Wire) -> Vec<Heard> {
+    let made = json!({"id": "f", "file": {"name": "files/f"}, "name": "batches/b", "batch_id": "b",
+        "status": "validating", "processing_status": "in_progress"});
+    let script = Script::always(Say::json(200, made.to_string()));
+    let endpoint = profile::endpoint(name, &address(&script.base_url()), KEY);
+    let adapter = HttpProvider::new(endpoint, client().unwrap()).unwrap();
+    let route = Catalog::bundled().route(&format!("{name}/some-model"), clock::now()).unwrap();
+    let route = Route { wires: vec![wire], max_output: Some(500), ..Route::clone(&route) };
+    let batches = adapter.batches().unwrap();
+    let asks = match wire {
+        Wire::Responses => item(wire, &json!({"input": "hi"})),
+        _ => item(Wire::Chat, &question()),
+    };
+    let (wire, body) = batches.request(&asks, &route).unwrap();
+    let order = Order { mark: Mark { store: 1, number: 1 }, model: route.model.clone(), wire };
+    let folder = tempfile::tempdir().unwrap();
+    let mut draft = Draft::new(folder.path(), order, batches.api().limits).unwrap();
+    draft.add(AttemptId(1), &body, 10).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(batches.create(&mut draft)).unwrap();
+    script.heard()
+}
+
+#[test]
+fn batches_go_where_each_provider_takes_them_with_the_key_it_wants() {
+    let bearer = "authorization: Bearer the-key";
+    let over_file = |path: &str| vec![format!("{path}/files"), format!("{path}/batches")];
+    for (name, wire, paths, key, says) in [
+        ("openai", Wire::Chat, over_file("/v1"), bearer, r#""url":"/v1/chat/completions""#),
+        ("openai", Wire::Responses, over_file("/v1"), bearer, r#""url":"/v1/responses""#),
+        ("qwen", Wire::Chat, over_file("/compatible-mode/v1"), bearer, r#""url":"/v1/chat/completions""#),
+        ("qwen-cn", Wire::Chat, over_file("/compatible-mode/v1"), bearer, r#""url":"/v1/chat/completions""#),
+        ("zhipu", Wire::Chat, over_file("/api/paas/v4"), bearer, r#""url":"/v4/chat/completions""#),
+        ("groq", Wire::Chat, over_file("/openai/v1"), bearer, r#""url":"/v1/chat/completions""#),
+        ("together", Wire::Chat, over_file("/v1"), bearer, "\r\n\r\nbatch-api\r\n"),
+        ("azure", Wire::Chat, over_file("/openai/v1"), "api-key: the-key", r#""model":"some-model""#),
+        ("litellm", Wire::Chat, over_file("/v1"), bearer, "target_model_names"),
+        ("xai", Wire::Chat, over_file("/v1"), bearer, r#""url":"/v1/chat/completions""#),
+        (
+            "mistral",
+            Wire::Chat,
+            vec!["/v1/files".to_owned(), "/v1/batch/jobs".to_owned()],
+            bearer,
+            r#""custom_id""#,
+        ),
+        ("openrouter", Wire::Chat, vec!["/api/v1/batches".to_owned()], bearer, r#""model":"some-model""#),
+        (
+            "anthropic",
+            Wire::Messages,
+            vec!["/v1/messages/batches".to_owned()],
+            "x-api-key: the-key",
+            r#""params""#,
+        ),
+        (
+            "gemini",
+            Wire::GenerateContent,
+            vec!["/v1beta/models/some-model:batchGenerateContent".to_owned()],
+            "x-goog-api-key: the-key",
+            r#""displayName""#,
+        ),
+    ] {
+        let heard = make_batch(name, |script| below_its_path(name, script), wire);
+        let lines: Vec<&str> = heard.iter().filter_map(|heard| heard.head.lines().next()).collect();
+        let expected: Vec<String> = paths.iter().map(|path| format!("POST {path} HTTP/1.1")).collect();
+        assert_eq!(lines, expected, "{name}");
+        for heard in &heard {
+            let head = heard.head.to_ascii_lowercase();
+            assert!(head.contains(&key.to_ascii_lowercase()), "{name}: {}", heard.head);
+        }
+        assert!(heard[0].text().contains(says), "{name}: {}", heard[0].text());
+    }
+}
+
+/// Azure's older addresses want a version behind each; the batch is made of the deployment's name.
+#[test]
+fn the_version_of_an_azure_api_stays_behind_every_address_of_its_batches() {
+    let version = "?api-version=2025-04-01-preview";
+    let heard = make_batch("azure", |script| script.replace("/v1", &format!("/openai{version}")), Wire::Chat);
+    let lines: Vec<&str> = heard.iter().filter_map(|heard| heard.head.lines().next()).collect();
+    let post = |path: &str| format!("POST /openai{path}{version} HTTP/1.1");
+    assert_eq!(lines, [post("/files"), post("/batches")]);
 }
 
 #[test]

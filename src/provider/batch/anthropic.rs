@@ -47,10 +47,10 @@ impl Dialect for Anthropic {
         Address::new(PATH).with("limit", "100").with_some("after_id", page)
     }
 
-    fn listed(&self, answer: &Value, _: Option<&str>) -> (Vec<Seen>, Option<String>) {
-        let list = answer["data"].as_array().into_iter().flatten();
+    fn listed(&self, answer: &Value, _: Option<&str>) -> Option<(Vec<Seen>, Option<String>)> {
+        let list = answer["data"].as_array()?.iter();
         let more = answer["has_more"].as_bool() == Some(true);
-        (list.filter_map(|batch| self.read(batch)).collect(), text(&answer["last_id"]).filter(|_| more))
+        Some((list.filter_map(|batch| self.read(batch)).collect(), text(&answer["last_id"]).filter(|_| more)))
     }
 
     fn read(&self, batch: &Value) -> Option<Seen> {
@@ -72,6 +72,7 @@ impl Dialect for Anthropic {
             made_at: time(&batch["created_at"]),
             expires_at: time(&batch["expires_at"]),
             results: if results { vec![source] } else { Vec::new() },
+            left: vec![format!("{PATH}/{id}")],
             id,
         })
     }

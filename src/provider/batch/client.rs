@@ -13,31 +13,23 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use super::collect::Collecting;
-use super::dialect::{self, Address, Dialect, Post, Seen};
+use super::dialect::{self, Dialect, Post, Seen};
 use super::draft::Draft;
 use super::exchange::{Answer, Failed, start};
 use super::why;
 use crate::attempt::{Outcome, Refusal, RefusalKind};
-use crate::batch::{
-    AskError, BatchRef, CreateError, Cursor, Found, Line, LineId, Mark, ResultsAt, Search, Status, Why, pause,
-};
+use crate::batch::{AskError, BatchRef, CreateError, Cursor, Order, Status, Why, pause};
 use crate::catalog::Route;
-use crate::catalog::batch::{BatchApi, BatchDialect, FoundBy};
-use crate::clock::{self, Timestamp};
+use crate::catalog::batch::{BatchApi, BatchDialect};
+use crate::clock;
 use crate::input::edit::{self, Edit};
 use crate::input::scan::check_object;
 use crate::job::{Item, Wire};
 use crate::provider::http::HttpProvider;
 use crate::provider::response::Response;
 
-/// A batch may have been made a little before we think, by the provider's clock.
-const CLOCK_SKEW: Duration = Duration::from_secs(600);
-
-/// Pages of a list that are looked through; a hundred batches each.
-const MOST_PAGES: usize = 100;
-
-/// Lines of results that are read to see whose a batch is.
-const LINES_LOOKED_AT: usize = 16;
+/// A batch whose age is not known is looked at every minute.
+const UNKNOWN_AGE: Duration = Duration::from_secs(8 * 60);
 
 /// The batches of one account.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +75,20 @@ impl<'a> Batches<'a> {
             Some(post) => Some(self.upload(draft, &post).await?),
             None => None,
         };
-        let post = self.dialect().create(&order, self.api, file.as_deref());
+        let made = self.make(draft, &order, file.as_deref()).await;
+        if let (Err(CreateError::NotCreated { .. }), Some(file)) = (&made, &file) {
+            self.discard(file, order.wire).await;
+        }
+        made
+    }
+
+    async fn make(
+        &self,
+        draft: &mut Draft,
+        order: &Order,
+        file: Option<&str>,
+    ) -> Result<BatchRef, CreateError> {
+        let post = self.dialect().create(order, self.api, file);
         let answer = match self.post(draft, &post).await {
             Ok(answer) => answer,
             Err(Failed::NotSent(message)) => return Err(not_created(Why::NotSent, message)),
@@ -98,48 +103,10 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Looks for a batch whose creation was never answered; see the rules of this module.
-    pub async fn find(&self, search: &Search) -> Result<Found, AskError> {
-        let (mut exact, mut perhaps, mut page) = (Vec::new(), Vec::new(), None);
-        let oldest = search.since - CLOCK_SKEW;
-        for _ in 0..MOST_PAGES {
-            let list = self.dialect().list(&search.order, self.api, page.as_deref());
-            let answer = self.get(&list, search.order.wire).await?;
-            let (seen, next) = self.dialect().listed(&answer, page.as_deref());
-            let rest_is_older = is_newest_first(&seen) && seen.iter().all(|batch| is_older(batch, oldest));
-            for batch in seen {
-                if is_older(&batch, oldest) || search.known.contains(&batch.id) {
-                    continue;
-                }
-                let found =
-                    BatchRef { id: batch.id.clone(), mark: search.order.mark, wire: search.order.wire };
-                match self.is_it(&batch, search).await? {
-                    Some(true) => exact.push(found),
-                    None => perhaps.push(found),
-                    Some(false) => {}
-                }
-            }
-            page = next.filter(|_| !rest_is_older);
-            if page.is_none() {
-                break;
-            }
-        }
-        if page.is_some() && exact.is_empty() {
-            // Not having looked everywhere must not pass for "nothing".
-            return Err(AskError::Broken(format!("the list of batches has more than {MOST_PAGES} pages")));
-        }
-        Ok(match (exact.len(), perhaps.is_empty()) {
-            (1, _) => Found::This(exact.remove(0)),
-            (2.., _) => Found::Several(exact),
-            (0, false) => Found::Perhaps(perhaps),
-            (0, true) => Found::Nothing,
-        })
-    }
-
     /// How a batch stands.
     pub async fn poll(&self, batch: &BatchRef) -> Result<Status, AskError> {
         let answer = self.get(&self.dialect().one(&batch.id), batch.wire).await?;
-        self.status(batch, &answer)
+        Ok(Self::status(batch, self.read(&answer)?))
     }
 
     /// Gives a batch up. It goes on for a while, and what it has done by then is billed.
@@ -158,60 +125,27 @@ impl<'a> Batches<'a> {
         dialect::of(self.api.dialect)
     }
 
-    fn status(&self, batch: &BatchRef, answer: &Value) -> Result<Status, AskError> {
-        let seen = self.dialect().read(answer).ok_or_else(|| {
+    /// A batch as it is described.
+    pub(super) fn read(&self, answer: &Value) -> Result<Seen, AskError> {
+        self.dialect().read(answer).ok_or_else(|| {
             AskError::Broken(format!("no batch is described by {}", start(answer.to_string().as_bytes())))
-        })?;
-        let age = seen.made_at.map(|made_at| clock::now().since(made_at)).unwrap_or_default();
-        Ok(Status {
+        })
+    }
+
+    fn status(batch: &BatchRef, seen: Seen) -> Status {
+        let now = clock::now();
+        // Of some only the day is known, and what is known of it may lie ahead.
+        let made_at = seen.made_at.filter(|made_at| *made_at <= now);
+        let age = made_at.map_or(UNKNOWN_AGE, |made_at| now.since(made_at));
+        Status {
             batch: batch.clone(),
             look_again: if seen.state.has_ended() { Duration::ZERO } else { pause(age) },
             state: seen.state,
             counts: seen.counts,
-            made_at: seen.made_at,
+            made_at,
             expires_at: seen.expires_at,
             results: seen.results,
-        })
-    }
-
-    /// Whether a batch is the one that is looked for; `None` where it cannot be told yet.
-    async fn is_it(&self, batch: &Seen, search: &Search) -> Result<Option<bool>, AskError> {
-        let mark = search.order.mark;
-        match self.api.found_by {
-            FoundBy::Mark => Ok(Some(batch.mark == Some(mark))),
-            FoundBy::FileName => {
-                let Some(file) = &batch.input_file else { return Ok(Some(false)) };
-                match self.get(&Address::new(format!("/files/{file}")), search.order.wire).await {
-                    Ok(about) => Ok(Some(about["filename"].as_str() == Some(&format!("{mark}.jsonl")))),
-                    // Its file was deleted, and with it the name.
-                    Err(AskError::Gone(_)) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            }
-            // Its lines say it for certain; what it counts of them when it is over may be wrong.
-            FoundBy::Lines if batch.state.has_ended() => self.bears(batch, search).await,
-            FoundBy::Lines if ![0, search.len].contains(&batch.counts.total) => Ok(Some(false)),
-            FoundBy::Lines => Ok(None),
         }
-    }
-
-    /// Whether the first lines of a batch's results have our mark. One without any proves little: lines of
-    /// somebody else have been seen among ours.
-    async fn bears(&self, batch: &Seen, search: &Search) -> Result<Option<bool>, AskError> {
-        let found = BatchRef { id: batch.id.clone(), mark: search.order.mark, wire: search.order.wire };
-        let mut results = Collecting::new(*self, found, batch.results.clone(), Cursor::default());
-        for _ in 0..LINES_LOOKED_AT {
-            match results.next().await {
-                Ok(Some(Line { id: LineId::Ours(_), .. })) => return Ok(Some(true)),
-                Ok(Some(Line { id: LineId::Foreign(id), .. })) if Mark::of_line(&id).is_some() => {
-                    return Ok(Some(false));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) | Err(AskError::Gone(_)) => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
     }
 
     async fn upload(&self, draft: &mut Draft, post: &Post) -> Result<String, CreateError> {
@@ -242,14 +176,6 @@ impl<'a> Batches<'a> {
             AskError::Refused(refusal) => of_refusal(&refusal),
             AskError::Gone(message) => not_created(Why::NoBatches, message),
             AskError::Broken(message) => CreateError::Unknown(message),
-        }
-    }
-
-    /// Where results inside a batch's description are.
-    pub(super) fn address_of(&self, source: &ResultsAt, batch: &BatchRef) -> Address {
-        match source {
-            ResultsAt::Address(address) => Address::new(address.clone()),
-            ResultsAt::Inline => self.dialect().one(&batch.id),
         }
     }
 
@@ -288,14 +214,4 @@ fn of_refusal(refusal: &Refusal) -> CreateError {
         message: refusal.message.clone(),
         retry_after: refusal.retry_after,
     }
-}
-
-/// Whether later pages can only hold older batches. Not every copy of an API keeps its order.
-fn is_newest_first(page: &[Seen]) -> bool {
-    let made_at = |batch: Option<&Seen>| batch.and_then(|batch| batch.made_at);
-    matches!((made_at(page.first()), made_at(page.last())), (Some(first), Some(last)) if first > last)
-}
-
-fn is_older(batch: &Seen, than: Timestamp) -> bool {
-    batch.made_at.is_some_and(|made_at| made_at < than)
 }

@@ -1,7 +1,9 @@
 //! [`Collecting`]: the lines of a batch's results, one by one as they arrive.
 //!
 //! A download that breaks off goes on behind the last whole line: in the same [`Collecting`] by asking
-//! for the next line again, after a restart by collecting from the [`Cursor`](crate::batch::Cursor).
+//! for the next line again, after a restart by collecting from the [`Cursor`](crate::batch::Cursor). What
+//! comes in pages is then passed over from the first one on, because a page has a name that only the one
+//! before it tells.
 //!
 //! Shell.
 
@@ -13,7 +15,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::client::Batches;
-use super::dialect::{Said, What};
+use super::dialect::{Address, PAGE_TOKEN, Said, What, text};
 use super::exchange::Failed;
 use super::split::Splitter;
 use crate::attempt::Outcome;
@@ -27,8 +29,21 @@ pub struct Collecting<'a> {
     batch: BatchRef,
     results: Vec<ResultsAt>,
     cursor: Cursor,
+    page: Page,
     reading: Option<Reading>,
 }
+
+/// The page that is being read, of a source that comes in pages.
+#[derive(Debug, Default)]
+struct Page {
+    /// What it is called; the first one has no name.
+    token: Option<String>,
+    /// Lines before it.
+    before: u64,
+}
+
+/// Lines that are asked for at once, of a source that comes in pages: the most that xAI gives.
+const PAGE_LINES: &str = "1000";
 
 /// A source that is being read.
 #[derive(Debug)]
@@ -41,6 +56,8 @@ struct Reading {
     skip_lines: u64,
     /// Lines that are whole, with the bytes they take up in their source.
     ready: VecDeque<(Vec<u8>, u64)>,
+    /// What the next page is called, where there is one; known at the end.
+    next_page: Option<String>,
     is_complete: bool,
 }
 
@@ -60,7 +77,7 @@ impl<'a> Collecting<'a> {
         results: Vec<ResultsAt>,
         cursor: Cursor,
     ) -> Self {
-        Collecting { batches, batch, results, cursor, reading: None }
+        Collecting { batches, batch, results, cursor, page: Page::default(), reading: None }
     }
 
     /// Behind the last line that was given out.
@@ -94,20 +111,30 @@ impl<'a> Collecting<'a> {
                         return Ok(Some(self.read(line)));
                     }
                 }
-                None => self.next_source(),
+                None => match self.page_behind(reading) {
+                    Some(page) => self.page = page,
+                    None => self.next_source(),
+                },
             }
         }
     }
 
     fn next_source(&mut self) {
         self.cursor = Cursor { sources: self.cursor.sources + 1, ..Cursor::default() };
+        self.page = Page::default();
+    }
+
+    /// The page behind one that was read to its end; none where it names itself.
+    fn page_behind(&self, read: Reading) -> Option<Page> {
+        let token = read.next_page.filter(|token| self.page.token.as_ref() != Some(token))?;
+        Some(Page { token: Some(token), before: self.cursor.lines.saturating_sub(read.skip_lines) })
     }
 
     /// Begins to read a source behind the cursor; `None` where nothing is left of it.
     async fn open(&self, source: &ResultsAt) -> Result<Option<Reading>, AskError> {
         let is_file = matches!(source, ResultsAt::Address(_));
         let from = if is_file { self.cursor.bytes } else { 0 };
-        let address = self.batches.address_of(source, &self.batch);
+        let address = self.address_of(source);
         let response = self.batches.download(&address, from).await.map_err(Failed::into_ask)?;
         let status = response.status();
         if status == StatusCode::RANGE_NOT_SATISFIABLE && from > 0 {
@@ -122,12 +149,23 @@ impl<'a> Collecting<'a> {
         };
         Ok(Some(Reading {
             skip_bytes: if status == StatusCode::PARTIAL_CONTENT { 0 } else { from },
-            skip_lines: if is_file { 0 } else { self.cursor.lines },
+            skip_lines: if is_file { 0 } else { self.cursor.lines.saturating_sub(self.page.before) },
             response,
             pieces,
             ready: VecDeque::new(),
+            next_page: None,
             is_complete: false,
         }))
+    }
+
+    fn address_of(&self, source: &ResultsAt) -> Address {
+        match source {
+            ResultsAt::Address(address) => Address::new(address.clone()),
+            ResultsAt::Inline => self.batches.dialect().one(&self.batch.id),
+            ResultsAt::Pages(address) => Address::new(address.clone())
+                .with("limit", PAGE_LINES)
+                .with_some(PAGE_TOKEN, self.page.token.as_deref()),
+        }
     }
 
     /// What a line of results says. One that cannot be read is nobody's.
@@ -136,8 +174,9 @@ impl<'a> Collecting<'a> {
         let value: Option<Value> = serde_json::from_slice(&raw).ok();
         let said = value.as_ref().and_then(|line| self.batches.dialect().line(line, &raw));
         let Some(Said { id, what }) = said else {
-            let id = value.as_ref().and_then(|line| line["custom_id"].as_str().or(line["key"].as_str()));
-            return Line { id: self.whose(id.unwrap_or_default()), fate: Fate::Ran(unreadable(&raw)) };
+            let named = |line: &Value| NAMES.iter().find_map(|name| text(&line[name]));
+            let id = value.as_ref().and_then(named);
+            return Line { id: self.whose(&id.unwrap_or_default()), fate: Fate::Ran(unreadable(&raw)) };
         };
         let fate = match what {
             What::NotRun(why) => Fate::NotRun(why),
@@ -156,6 +195,9 @@ impl<'a> Collecting<'a> {
         }
     }
 }
+
+/// Where an id may be of a line that cannot be read otherwise.
+const NAMES: [&str; 3] = ["custom_id", "key", "batch_request_id"];
 
 fn unreadable(raw: &Bytes) -> Outcome {
     let message = "a line of the results that cannot be read".to_owned();
@@ -217,10 +259,15 @@ impl Reading {
                 self.ready.push_back((line, bytes));
             }
             Pieces::Lines(_) => {}
-            Pieces::Elements(splitter) if !splitter.has_found() => {
-                return Err(AskError::Gone("the batch holds no results".to_owned()));
+            Pieces::Elements(splitter) => {
+                // Whoever cuts it short may close the connection politely.
+                let around: Value = serde_json::from_slice(splitter.outline())
+                    .map_err(|_| AskError::Broken("the results broke off".to_owned()))?;
+                if !splitter.has_found() {
+                    return Err(AskError::Gone("the batch holds no results".to_owned()));
+                }
+                self.next_page = text(&around[PAGE_TOKEN]);
             }
-            Pieces::Elements(_) => {}
         }
         Ok(())
     }

@@ -22,6 +22,22 @@ pub(super) trait Dialect: Sync {
     /// What makes the batch, over a file or with the requests inside.
     fn create(&self, order: &Order, api: &BatchApi, file: Option<&str>) -> Post;
 
+    /// The place of an uploaded file.
+    fn file(&self, name: &str) -> String {
+        format!("/files/{name}")
+    }
+
+    /// A page of the files that were uploaded; `None` where requests always go inline.
+    fn files(&self, _page: Option<&str>) -> Option<Address> {
+        None
+    }
+
+    /// The files of the answer to that, each by its name there and the name we gave it, if it is a list; and
+    /// what the next page is called.
+    fn named(&self, _answer: &Value, _page: Option<&str>) -> Option<Named> {
+        None
+    }
+
     /// The place of a batch.
     fn one(&self, id: &str) -> Address;
 
@@ -31,8 +47,8 @@ pub(super) trait Dialect: Sync {
     /// A page of the batches there are, mostly the newest first.
     fn list(&self, order: &Order, api: &BatchApi, page: Option<&str>) -> Address;
 
-    /// The batches of the answer to that, and what the next page is called.
-    fn listed(&self, answer: &Value, page: Option<&str>) -> (Vec<Seen>, Option<String>);
+    /// The batches of the answer to that, if it is a list, and what the next page is called.
+    fn listed(&self, answer: &Value, page: Option<&str>) -> Option<(Vec<Seen>, Option<String>)>;
 
     /// A batch as it is described, if this is one.
     fn read(&self, batch: &Value) -> Option<Seen>;
@@ -46,6 +62,9 @@ pub(super) trait Dialect: Sync {
     fn line(&self, line: &Value, raw: &[u8]) -> Option<Said>;
 }
 
+/// A page of files by two names, and what the next one is called.
+pub(super) type Named = (Vec<(String, String)>, Option<String>);
+
 /// The dialect itself.
 pub(super) fn of(dialect: BatchDialect) -> &'static dyn Dialect {
     match dialect {
@@ -54,6 +73,7 @@ pub(super) fn of(dialect: BatchDialect) -> &'static dyn Dialect {
         BatchDialect::Gemini => &super::gemini::Gemini,
         BatchDialect::Mistral => &super::mistral::Mistral,
         BatchDialect::OpenRouter => &super::openrouter::OpenRouter,
+        BatchDialect::Xai => &super::xai::Xai,
     }
 }
 
@@ -64,7 +84,7 @@ pub(super) struct Address {
     pub(super) path: String,
     /// Put before the path of the base URL: Google's uploads go to `/upload/v1beta`.
     pub(super) prefix: &'static str,
-    /// What is asked beyond that, in words of the provider that may hold anything.
+    /// What is asked beyond that, in words that may hold anything.
     pub(super) query: Vec<(&'static str, String)>,
 }
 
@@ -105,6 +125,9 @@ impl Post {
     }
 }
 
+/// What xAI calls the next page of a list or of results.
+pub(super) const PAGE_TOKEN: &str = "pagination_token";
+
 pub(super) const JSON: &str = "application/json";
 
 /// What stands around a request: `before`, its id, `middle`, the request, `}`, `between`.
@@ -130,9 +153,12 @@ pub(super) struct Seen {
     pub(super) input_file: Option<String>,
     pub(super) state: BatchState,
     pub(super) counts: Counts,
+    /// At the latest.
     pub(super) made_at: Option<Timestamp>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) results: Vec<ResultsAt>,
+    /// What can be deleted of it once it has ended, where it is; itself last.
+    pub(super) left: Vec<String>,
 }
 
 /// What a line says.
@@ -157,6 +183,23 @@ impl What {
         let body = serde_json::json!({ "error": error }).to_string();
         What::Response { status, request_id: None, body }
     }
+
+    /// The same, by the number it has: an HTTP status, or one of `google.rpc.Code`.
+    pub(super) fn by_number(error: &Value) -> What {
+        let status = match count(&error["code"]) {
+            1 => return What::NotRun(NotRun::Cancelled),
+            3 | 9 | 11 => 400,
+            4 => return What::NotRun(NotRun::Expired),
+            5 => 404,
+            7 => 403,
+            8 => 429,
+            14 => 503,
+            16 => 401,
+            code @ 400..=599 => code as u16,
+            _ => 500,
+        };
+        What::error(status, error)
+    }
 }
 
 /// The text of a member exactly as it stands in an object, because numbers and keys must survive.
@@ -170,14 +213,14 @@ pub(super) fn member(raw: &[u8], path: &[&str]) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Seconds since 1970 or RFC 3339.
+/// Seconds since 1970 or RFC 3339; of a mere day, its last moment.
 pub(super) fn time(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Number(seconds) => {
             let micros = seconds.as_i64()?.checked_mul(1_000_000)?;
             (micros > 0).then(|| Timestamp::from_micros(micros))
         }
-        Value::String(text) => text.parse().ok(),
+        Value::String(text) => text.parse().or_else(|_| format!("{text}T23:59:59Z").parse()).ok(),
         _ => None,
     }
 }

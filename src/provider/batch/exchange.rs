@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use chrono::{DateTime, Utc};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Body, Method, Request, Url};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -20,7 +21,7 @@ use super::upload::Upload;
 use crate::attempt::Outcome;
 use crate::batch::AskError;
 use crate::catalog::batch::BatchDialect;
-use crate::clock;
+use crate::clock::{self, Timestamp};
 use crate::job::Wire;
 use crate::provider::anthropic;
 use crate::provider::http::{IDLE, below, root_cause, was_not_sent};
@@ -49,12 +50,15 @@ impl Batches<'_> {
 
     /// What stands at an address, without the results in it.
     pub(super) async fn get(&self, address: &Address, wire: Wire) -> Result<Value, AskError> {
+        let answer = self.answer(address, wire).await?;
+        answer.json().ok_or_else(|| AskError::Broken(format!("not JSON: {}", answer.start())))
+    }
+
+    /// The same as it came.
+    pub(super) async fn answer(&self, address: &Address, wire: Wire) -> Result<Answer, AskError> {
         let request = self.at(Method::GET, address);
         let answer = self.exchange(request, self.patience(0)).await.map_err(Failed::into_ask)?;
-        if !answer.is_success() {
-            return Err(self.refused(answer, wire));
-        }
-        answer.json().ok_or_else(|| AskError::Broken(format!("not JSON: {}", answer.start())))
+        if answer.is_success() { Ok(answer) } else { Err(self.refused(answer, wire)) }
     }
 
     /// Asks for bytes from an offset on. Not compressed, because the offset counts what was read.
@@ -73,6 +77,19 @@ impl Batches<'_> {
         match self.receive(response).await {
             Ok(answer) => self.refused(answer, wire),
             Err(failed) => failed.into_ask(),
+        }
+    }
+
+    /// Does away with what is at an address. That nothing is there is as good.
+    pub(super) async fn delete(&self, address: &Address, wire: Wire) -> Result<(), AskError> {
+        let request = self.at(Method::DELETE, address);
+        let answer = self.exchange(request, self.patience(0)).await.map_err(Failed::into_ask)?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        match self.refused(answer, wire) {
+            AskError::Gone(_) => Ok(()),
+            error => Err(error),
         }
     }
 
@@ -110,7 +127,8 @@ impl Batches<'_> {
         let (path, query) = address.path.split_once('?').unwrap_or((&address.path, ""));
         let mut url = below(&self.provider.base_url, path);
         if !query.is_empty() {
-            url.set_query(Some(query));
+            let asked = url.query().map(|base| format!("{base}&{query}"));
+            url.set_query(Some(asked.as_deref().unwrap_or(query)));
         }
         if !address.prefix.is_empty() {
             let path = format!("{}{}", address.prefix, url.path());
@@ -182,6 +200,12 @@ impl Answer {
 
     pub(super) fn start(&self) -> String {
         start(&self.body)
+    }
+
+    /// When it was given, by the provider's clock.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        let date = self.headers.get(DATE)?.to_str().ok()?;
+        Some(DateTime::parse_from_rfc2822(date).ok()?.with_timezone(&Utc).into())
     }
 }
 

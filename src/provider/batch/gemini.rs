@@ -7,9 +7,11 @@
 
 use serde_json::{Value, json};
 
-use super::dialect::{Address, Dialect, Frame, JSON, Post, Said, Seen, What, boundary, count, text, time};
+use super::dialect::{
+    Address, Dialect, Frame, JSON, Named, Post, Said, Seen, What, boundary, count, text, time,
+};
 use super::why;
-use crate::batch::{BatchState, Counts, Ended, Mark, NotRun, Order, ResultsAt};
+use crate::batch::{BatchState, Counts, Ended, Mark, Order, ResultsAt};
 use crate::catalog::batch::BatchApi;
 use crate::provider::gemini;
 
@@ -62,6 +64,21 @@ impl Dialect for Gemini {
         }
     }
 
+    fn file(&self, name: &str) -> String {
+        format!("/{name}")
+    }
+
+    fn files(&self, page: Option<&str>) -> Option<Address> {
+        Some(Address::new("/files").with("pageSize", "100").with_some("pageToken", page))
+    }
+
+    fn named(&self, answer: &Value, _: Option<&str>) -> Option<Named> {
+        answer.as_object().filter(|_| answer["error"].is_null())?;
+        let list = answer["files"].as_array().into_iter().flatten();
+        let named = list.filter_map(|file| Some((text(&file["name"])?, text(&file["displayName"])?)));
+        Some((named.collect(), text(&answer["nextPageToken"])))
+    }
+
     fn one(&self, id: &str) -> Address {
         Address::new(format!("/{id}"))
     }
@@ -74,10 +91,12 @@ impl Dialect for Gemini {
         Address::new("/batches").with("pageSize", "100").with_some("pageToken", page)
     }
 
-    fn listed(&self, answer: &Value, _: Option<&str>) -> (Vec<Seen>, Option<String>) {
+    fn listed(&self, answer: &Value, _: Option<&str>) -> Option<(Vec<Seen>, Option<String>)> {
+        // Google leaves out what is empty, so that an empty list is an empty object.
+        answer.as_object().filter(|_| answer["error"].is_null())?;
         let list = answer["operations"].as_array().or_else(|| answer["batches"].as_array());
         let seen = list.into_iter().flatten().filter_map(|batch| self.read(batch)).collect();
-        (seen, text(&answer["nextPageToken"]))
+        Some((seen, text(&answer["nextPageToken"])))
     }
 
     fn read(&self, operation: &Value) -> Option<Seen> {
@@ -91,10 +110,14 @@ impl Dialect for Gemini {
         };
         let state = state(operation, metadata);
         let id = text(&operation["name"]).filter(|name| name.starts_with("batches/"))?;
+        let input_file = text(&metadata["inputConfig"]["fileName"]);
+        // The operation holds what is inline, and the name of the batch.
+        let left = [output_file(operation), input_file.clone(), Some(id.clone())];
         Some(Seen {
-            results: results(operation, metadata, &state),
+            results: results(operation, &state),
+            left: left.iter().flatten().map(|name| self.file(name)).collect(),
             mark: text(&metadata["displayName"]).and_then(|name| Mark::parse(&name)),
-            input_file: text(&metadata["inputConfig"]["fileName"]),
+            input_file,
             counts: counted,
             made_at: time(&metadata["createTime"]),
             expires_at: None,
@@ -115,7 +138,7 @@ impl Dialect for Gemini {
                 request_id: None,
                 body: super::dialect::member(raw, &["response"])?,
             },
-            error => failed(error),
+            error => What::by_number(error),
         };
         Some(Said { id, what })
     }
@@ -141,29 +164,20 @@ fn state(operation: &Value, metadata: &Value) -> BatchState {
     }
 }
 
-fn results(operation: &Value, metadata: &Value, state: &BatchState) -> Vec<ResultsAt> {
-    let outputs = [&metadata["output"], &operation["response"], &operation["response"]["output"]];
-    let file = outputs.iter().find_map(|output| text(&output["responsesFile"]));
-    if let Some(file) = file {
-        return vec![ResultsAt::Address(format!("/{file}:download?alt=media"))];
-    }
-    let inline = outputs.iter().any(|output| !output["inlinedResponses"].is_null());
-    if inline && state.has_ended() { vec![ResultsAt::Inline] } else { Vec::new() }
+/// Where its output may be.
+fn outputs(operation: &Value) -> [&Value; 3] {
+    let metadata = operation.get("metadata").unwrap_or(operation);
+    [&metadata["output"], &operation["response"], &operation["response"]["output"]]
 }
 
-/// An error of a line: an HTTP status, or one of `google.rpc.Code`.
-fn failed(error: &Value) -> What {
-    let status = match count(&error["code"]) {
-        1 => return What::NotRun(NotRun::Cancelled),
-        3 | 9 | 11 => 400,
-        4 => return What::NotRun(NotRun::Expired),
-        5 => 404,
-        7 => 403,
-        8 => 429,
-        14 => 503,
-        16 => 401,
-        code @ 400..=599 => code as u16,
-        _ => 500,
-    };
-    What::error(status, error)
+fn output_file(operation: &Value) -> Option<String> {
+    outputs(operation).into_iter().find_map(|output| text(&output["responsesFile"]))
+}
+
+fn results(operation: &Value, state: &BatchState) -> Vec<ResultsAt> {
+    if let Some(file) = output_file(operation) {
+        return vec![ResultsAt::Address(format!("/{file}:download?alt=media"))];
+    }
+    let inline = outputs(operation).into_iter().any(|output| !output["inlinedResponses"].is_null());
+    if inline && state.has_ended() { vec![ResultsAt::Inline] } else { Vec::new() }
 }

@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::dialect::{Address, Dialect, Frame, Post, Said, Seen, count, endpoint, text, time};
-use super::openai::{content, line_of, upload};
+use super::dialect::{Address, Dialect, Frame, Named, Post, Said, Seen, count, endpoint, text, time};
+use super::openai::{content, line_of, named, upload};
 use super::why;
 use crate::batch::{BatchState, Counts, Ended, KEY, Mark, Order};
 use crate::catalog::batch::BatchApi;
@@ -36,6 +36,15 @@ impl Dialect for Mistral {
         Post::plain(Address::new(PATH), &body)
     }
 
+    fn files(&self, page: Option<&str>) -> Option<Address> {
+        Some(paged("/files", page))
+    }
+
+    fn named(&self, answer: &Value, page: Option<&str>) -> Option<Named> {
+        let list = list(answer)?;
+        Some((named(list), next(list, page)))
+    }
+
     fn one(&self, id: &str) -> Address {
         Address::new(format!("{PATH}/{id}"))
     }
@@ -45,21 +54,17 @@ impl Dialect for Mistral {
     }
 
     fn list(&self, _: &Order, _: &BatchApi, page: Option<&str>) -> Address {
-        Address::new(PATH)
-            .with("page", page.unwrap_or("0"))
-            .with("page_size", PAGE.to_string())
-            .with("order_by", "-created")
+        paged(PATH, page).with("order_by", "-created")
     }
 
-    fn listed(&self, answer: &Value, page: Option<&str>) -> (Vec<Seen>, Option<String>) {
-        let list: Vec<&Value> = answer["data"].as_array().into_iter().flatten().collect();
-        let number: u64 = page.and_then(|page| page.parse().ok()).unwrap_or(0);
-        let next = (list.len() == PAGE).then(|| (number + 1).to_string());
-        (list.into_iter().filter_map(|job| self.read(job)).collect(), next)
+    fn listed(&self, answer: &Value, page: Option<&str>) -> Option<(Vec<Seen>, Option<String>)> {
+        let list = list(answer)?;
+        Some((list.iter().filter_map(|job| self.read(job)).collect(), next(list, page)))
     }
 
     fn read(&self, job: &Value) -> Option<Seen> {
-        let files = [&job["output_file"], &job["error_file"]].into_iter().filter_map(text);
+        let outputs = [&job["output_file"], &job["error_file"]];
+        let left = [outputs[0], outputs[1], &job["input_files"][0]].into_iter().filter_map(text);
         Some(Seen {
             id: text(&job["id"])?,
             mark: text(&job["metadata"][KEY]).and_then(|text| Mark::parse(&text)),
@@ -73,13 +78,31 @@ impl Dialect for Mistral {
             },
             made_at: time(&job["created_at"]),
             expires_at: None,
-            results: files.map(|id| content(&id)).collect(),
+            results: outputs.into_iter().filter_map(text).map(|id| content(&id)).collect(),
+            left: left.map(|id| self.file(&id)).collect(),
         })
     }
 
     fn line(&self, line: &Value, raw: &[u8]) -> Option<Said> {
         line_of(line, raw)
     }
+}
+
+/// A page of a list; pages are counted.
+fn paged(path: &str, page: Option<&str>) -> Address {
+    Address::new(path).with("page", page.unwrap_or("0")).with("page_size", PAGE.to_string())
+}
+
+/// What is on a page, if it is one. An empty list may be left out; its length is not.
+fn list(answer: &Value) -> Option<&[Value]> {
+    let list = answer["data"].as_array().map(Vec::as_slice);
+    list.or_else(|| (answer["total"] == 0).then_some(&[]))
+}
+
+/// What the page behind this one is called, where there may be one.
+fn next(list: &[Value], page: Option<&str>) -> Option<String> {
+    let number: u64 = page.and_then(|page| page.parse().ok()).unwrap_or(0);
+    (list.len() == PAGE).then(|| (number + 1).to_string())
 }
 
 fn state(job: &Value) -> Option<BatchState> {

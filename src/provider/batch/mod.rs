@@ -3,7 +3,7 @@
 //! [`Batches`] speaks with one account. It makes no decision: what goes into a batch, when to look again,
 //! what becomes of a line is for whoever drives it, and so is writing down what is done. Requests are
 //! made and answers are read by the same mappings as those of realtime calls; a dialect (`openai`,
-//! `anthropic`, `gemini`, `mistral`, `openrouter`) only says what goes around them, as pure functions over
+//! `anthropic`, `gemini`, `mistral`, `openrouter`, `xai`) only says what goes around them, as pure functions over
 //! one client.
 //!
 //! # The life of a batch, and what must be durable before each step
@@ -27,6 +27,8 @@
 //! | [`Batches::poll`] | [`BatchRef`] | nothing, until it has ended |
 //! | [`Batches::collect`] | [`BatchRef`] | each line's outcome, with the [`Cursor`] behind it |
 //! | [`Batches::cancel`] | [`BatchRef`], and that it is unwanted | nothing: go on with `poll` |
+//! | [`Batches::clear`] | the outcome of every line | nothing: what is left for lack of an answer is only untidy |
+//! | [`Batches::clear_unmade`] | that there is no such batch | nothing |
 //!
 //! # Rules
 //!
@@ -43,6 +45,9 @@
 //! - *Results that are not there yet* ([`AskError::Gone`] soon after the end) come later at some
 //!   providers; long after the end they were deleted. In the same way an ended batch that names no results
 //!   is looked at again before it is believed.
+//! - *Nothing of ours stays there.* Once its lines are durable, the prompts and answers of a batch are
+//!   deleted, unless the account keeps them; never what does not bear our mark. OpenRouter and xAI let
+//!   nobody delete results.
 //!
 //! Shell: [`Batches`], [`Draft`], [`Collecting`]; the rest is pure. The words are [`crate::batch`]'s.
 //!
@@ -58,11 +63,13 @@
 //! [`Roll::missing`]: crate::batch::Roll::missing
 
 mod anthropic;
+mod clear;
 mod client;
 mod collect;
 mod dialect;
 mod draft;
 mod exchange;
+mod find;
 mod gemini;
 mod mistral;
 mod openai;
@@ -70,6 +77,7 @@ mod openrouter;
 mod split;
 mod upload;
 mod why;
+mod xai;
 
 pub use client::Batches;
 pub use collect::Collecting;

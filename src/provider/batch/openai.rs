@@ -9,7 +9,7 @@
 use serde_json::{Value, json};
 
 use super::dialect::{
-    Address, Dialect, Frame, Post, Said, Seen, What, boundary, count, endpoint, text, time,
+    Address, Dialect, Frame, Named, Post, Said, Seen, What, boundary, count, endpoint, text, time,
 };
 use super::why;
 use crate::batch::{BatchState, Counts, Ended, KEY, Mark, NotRun, Order, ResultsAt};
@@ -41,6 +41,15 @@ impl Dialect for OpenAi {
         Post::plain(Address::new("/batches"), &body)
     }
 
+    fn files(&self, page: Option<&str>) -> Option<Address> {
+        Some(Address::new("/files").with("limit", "100").with_some("after", page))
+    }
+
+    fn named(&self, answer: &Value, _: Option<&str>) -> Option<Named> {
+        let (list, next) = page(answer)?;
+        Some((named(list), next))
+    }
+
     fn one(&self, id: &str) -> Address {
         Address::new(format!("/batches/{id}"))
     }
@@ -54,15 +63,16 @@ impl Dialect for OpenAi {
         Address::new("/batches").with("limit", "100").with_some("after", page).with_some(MODEL_FIELD, model)
     }
 
-    fn listed(&self, answer: &Value, _: Option<&str>) -> (Vec<Seen>, Option<String>) {
-        let (list, next) = page(answer);
-        (list.filter_map(|batch| self.read(batch)).collect(), next)
+    fn listed(&self, answer: &Value, _: Option<&str>) -> Option<(Vec<Seen>, Option<String>)> {
+        let (list, next) = page(answer)?;
+        Some((list.iter().filter_map(|batch| self.read(batch)).collect(), next))
     }
 
     fn read(&self, batch: &Value) -> Option<Seen> {
         let batch = batch.get("job").unwrap_or(batch);
         let counts = &batch["request_counts"];
-        let files = [&batch["output_file_id"], &batch["error_file_id"]].into_iter().filter_map(text);
+        let (output, errors) = (&batch["output_file_id"], &batch["error_file_id"]);
+        let left = [output, errors, &batch["input_file_id"]].into_iter().filter_map(text);
         Some(Seen {
             id: text(&batch["id"])?,
             mark: text(&batch["metadata"][KEY]).and_then(|text| Mark::parse(&text)),
@@ -76,7 +86,8 @@ impl Dialect for OpenAi {
             },
             made_at: time(&batch["created_at"]),
             expires_at: time(&batch["expires_at"]).or_else(|| time(&batch["job_deadline"])),
-            results: files.map(|id| content(&id)).collect(),
+            results: [output, errors].into_iter().filter_map(text).map(|id| content(&id)).collect(),
+            left: left.map(|id| self.file(&id)).collect(),
         })
     }
 
@@ -94,7 +105,7 @@ pub(super) fn upload(order: &Order, api: &BatchApi, frame: Frame) -> Post {
     let field = |name: &str, value: &str| {
         format!("--{line}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
-    let mut head = field("purpose", &api.purpose);
+    let mut head = if api.purpose.is_empty() { String::new() } else { field("purpose", &api.purpose) };
     if api.names_model {
         head += &field(MODEL_FIELD, &order.model);
     }
@@ -112,12 +123,17 @@ pub(super) fn upload(order: &Order, api: &BatchApi, frame: Frame) -> Post {
 }
 
 /// The batches of a page, and behind which of them the next one begins.
-pub(super) fn page(answer: &Value) -> (impl Iterator<Item = &Value>, Option<String>) {
+pub(super) fn page(answer: &Value) -> Option<(&[Value], Option<String>)> {
     // Together lists without a frame, all at once.
-    let list = answer.as_array().or_else(|| answer["data"].as_array()).map_or(&[][..], Vec::as_slice);
+    let list = answer.as_array().or_else(|| answer["data"].as_array())?;
     let more = answer["has_more"].as_bool() == Some(true);
     let last = list.last().and_then(|batch| text(&batch["id"]));
-    (list.iter(), last.filter(|_| more))
+    Some((list, last.filter(|_| more)))
+}
+
+/// Files by their names there and the names they were given.
+pub(super) fn named(list: &[Value]) -> Vec<(String, String)> {
+    list.iter().filter_map(|file| Some((text(&file["id"])?, text(&file["filename"])?))).collect()
 }
 
 /// Where a file's bytes are.

@@ -46,9 +46,9 @@ impl Dialect for OpenRouter {
         OpenAi.list(order, api, page)
     }
 
-    fn listed(&self, answer: &Value, _: Option<&str>) -> (Vec<Seen>, Option<String>) {
-        let (list, next) = page(answer);
-        (list.filter_map(|batch| self.read(batch)).collect(), next)
+    fn listed(&self, answer: &Value, _: Option<&str>) -> Option<(Vec<Seen>, Option<String>)> {
+        let (list, next) = page(answer)?;
+        Some((list.iter().filter_map(|batch| self.read(batch)).collect(), next))
     }
 
     /// Results are there once all is done; after another end, where they are shown.

@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::catalog::batch::{BatchApi, BatchDialect, FoundBy};
 use crate::job::Wire;
 
-use BatchDialect::{Anthropic, Gemini, Mistral, OpenAi, OpenRouter};
+use BatchDialect::{Anthropic, Gemini, Mistral, OpenAi, OpenRouter, Xai};
 
 const MARK: Mark = Mark { store: 1, number: 2 };
 
@@ -100,6 +100,93 @@ fn states_mean_the_same_whatever_the_word() {
     assert_eq!(without_words(seen(Gemini, &batch).state), invalid());
 }
 
+#[test]
+fn what_xai_counts_says_how_its_batch_stands() {
+    let ended = BatchState::Ended;
+    let failed = |why| ended(Ended::Failed { why, message: String::new() });
+    let counts = |requests: u64, pending: u64, cancelled: u64| {
+        json!({"num_requests": requests, "num_pending": pending, "num_success": requests - pending - cancelled,
+            "num_error": 0, "num_cancelled": cancelled})
+    };
+    for (state, more, expected) in [
+        (counts(0, 0, 0), json!({}), BatchState::Queued),
+        (counts(9, 9, 0), json!({}), BatchState::Running),
+        (counts(9, 0, 0), json!({}), ended(Ended::Completed)),
+        (counts(9, 0, 4), json!({}), ended(Ended::Expired)),
+        (counts(9, 2, 4), json!({"cancel_time": "2026-09-27"}), BatchState::Ending),
+        (counts(9, 0, 4), json!({"cancel_time": "2026-09-27"}), ended(Ended::Cancelled)),
+        (
+            counts(0, 0, 0),
+            json!({"cancel_time": "2026-09-27", "cancel_by_xai_message": "JSONL file validation failed: x"}),
+            failed(Why::Refused(RefusalKind::Invalid)),
+        ),
+        (
+            counts(0, 0, 0),
+            json!({"cancel_by_xai_message": "Model grok-4.6 is not supported for batch processing."}),
+            failed(Why::NoBatches),
+        ),
+    ] {
+        let mut batch = json!({"batch_id": "b", "state": state});
+        batch.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(without_words(seen(Xai, &batch).state), expected, "{batch}");
+    }
+}
+
+#[test]
+fn a_day_is_over_at_its_end() {
+    let batch = seen(
+        Xai,
+        &json!({"batch_id": "b", "create_time": "2026-09-23", "expire_time": "2026-09-24T10:00:00Z"}),
+    );
+    assert_eq!(batch.made_at, Some("2026-09-23T23:59:59Z".parse().unwrap()), "it is not older than that");
+    assert_eq!(batch.expires_at, Some("2026-09-24T10:00:00Z".parse().unwrap()));
+}
+
+#[test]
+fn what_is_left_there_is_named_and_nothing_else() {
+    for (dialect, batch, left) in [
+        (
+            OpenAi,
+            json!({"id": "b", "status": "completed", "input_file_id": "i", "output_file_id": "o", "error_file_id": "e"}),
+            vec!["/files/o", "/files/e", "/files/i"],
+        ),
+        (OpenAi, json!({"id": "b", "status": "failed", "input_file_id": "i"}), vec!["/files/i"]),
+        (
+            Mistral,
+            json!({"id": "b", "status": "SUCCESS", "input_files": ["i"], "output_file": "o", "error_file": null}),
+            vec!["/files/o", "/files/i"],
+        ),
+        (Anthropic, json!({"id": "b", "processing_status": "ended"}), vec!["/messages/batches/b"]),
+        (
+            Gemini,
+            json!({"name": "batches/1", "done": true, "response": {"responsesFile": "files/o"},
+                "metadata": {"inputConfig": {"fileName": "files/i"}}}),
+            vec!["/files/o", "/files/i", "/batches/1"],
+        ),
+        (Gemini, json!({"name": "batches/1", "done": true}), vec!["/batches/1"]),
+        (OpenRouter, json!({"id": "b", "status": "completed"}), vec![]),
+        (Xai, json!({"batch_id": "b", "input_file_id": "i", "state": {}}), vec!["/files/i"]),
+    ] {
+        assert_eq!(seen(dialect, &batch).left, left, "{dialect:?}");
+    }
+}
+
+#[test]
+fn what_is_no_list_is_not_taken_for_an_empty_one() {
+    for dialect in [OpenAi, Anthropic, Gemini, Mistral, OpenRouter, Xai] {
+        for answer in [json!({"error": {"message": "try later"}}), json!("<html>"), json!(null)] {
+            assert_eq!(dialect::of(dialect).listed(&answer, None), None, "{dialect:?} {answer}");
+        }
+        let empty = match dialect {
+            Gemini => json!({}),
+            Mistral => json!({"object": "list", "total": 0}),
+            Xai => json!({"batches": [], "pagination_token": null}),
+            _ => json!({"data": [], "has_more": false}),
+        };
+        assert_eq!(dialect::of(dialect).listed(&empty, None), Some((vec![], None)), "{dialect:?}");
+    }
+}
+
 fn without_words(state: BatchState) -> BatchState {
     match state {
         BatchState::Ended(Ended::Failed { why, .. }) => {
@@ -188,6 +275,7 @@ fn batches_are_made_as_each_provider_wants_them() {
             json!({"input_files": ["f"], "endpoint": "/v1/embeddings",
             "model": "a-model", "timeout_hours": 24, "metadata": {"overnight": "ovn-00000001-000000000002"}}),
         ),
+        ("xai", Wire::Chat, json!({"input_file_id": "f", "name": "ovn-00000001-000000000002"})),
         (
             "gemini",
             Wire::GenerateContent,
@@ -248,6 +336,24 @@ fn a_line_is_read_in_the_words_of_each() {
         (OpenAi, r#"{"custom_id":"a","response":null,"error":{"code":"batch_cancelled"}}"#.into(), "cancelled".into()),
         (Anthropic, r#"{"custom_id":"a","result":{"type":"expired"}}"#.into(), "expired".into()),
         (Anthropic, r#"{"custom_id":"a","result":{"type":"canceled"}}"#.into(), "cancelled".into()),
+        (
+            Xai,
+            format!(r#"{{"batch_request_id":"a","batch_result":{{"response":{{"chat_get_completion":{body}}},"error":null}}}}"#),
+            ran(200),
+        ),
+        (
+            Xai,
+            r#"{"batch_request_id":"a","batch_result":{"error":{"code":3,"message":"x"}}}"#.into(),
+            r#"400 {"error":{"code":3,"message":"x"}}"#.into(),
+        ),
+        (
+            Xai,
+            r#"{"batch_request_id":"a","batch_result":{"response":{"chat_get_completion":null}},"error_message":"x"}"#.into(),
+            r#"500 {"error":{"message":"x"}}"#.into(),
+        ),
+        (Xai, r#"{"batch_request_id":"a","batch_result":{"error":{"code":1}}}"#.into(), "cancelled".into()),
+        (Xai, r#"{"batch_request_id":"a","batch_result":{"error":{"code":"cancelled"}}}"#.into(), "cancelled".into()),
+        (Xai, r#"{"batch_request_id":"a","batch_result":{"error":{"code":4}}}"#.into(), "expired".into()),
     ];
     for (dialect, text, expected) in cases {
         let line: Value = serde_json::from_str(&text).unwrap();
@@ -271,7 +377,7 @@ fn nothing_that_is_said_makes_it_panic() {
         json!({"id": "1", "status": 3}),
         json!({"name": "x"}),
     ];
-    for dialect in [OpenAi, Anthropic, Gemini, Mistral, OpenRouter].map(dialect::of) {
+    for dialect in [OpenAi, Anthropic, Gemini, Mistral, OpenRouter, Xai].map(dialect::of) {
         for value in &odd {
             let raw = value.to_string();
             let _ = (dialect.read(value), dialect.listed(value, Some("x")), dialect.uploaded(value));

@@ -48,16 +48,20 @@ fn number(code: u64) -> Option<Why> {
     }))
 }
 
+/// What is said of a model that takes no batches.
+const NO_BATCHES: [&str; 4] = [
+    "not available through the batch",
+    "does not support batch",
+    "not supported by the batch",
+    "not supported for batch",
+];
+
 fn words(message: &str, code: &str) -> Option<Why> {
     let (message, code) = (message.to_ascii_lowercase(), code.to_ascii_lowercase());
     let either = |word: &str| message.contains(word) || code.contains(word);
     if either("token_limit_exceeded") || either("enqueued") || message.contains("too many batch") {
         Some(Why::QueueFull)
-    } else if ["not available through the batch", "does not support batch", "not supported by the batch"]
-        .into_iter()
-        .any(|phrase| message.contains(phrase))
-        || either("batch_not_supported")
-    {
+    } else if NO_BATCHES.into_iter().any(|phrase| message.contains(phrase)) || either("batch_not_supported") {
         Some(Why::NoBatches)
     } else if either("file_too_large")
         || either("too_many_requests_in_batch")

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::batch::BatchConfig;
-use super::fault::{Fault, FaultError, FaultRates};
+use super::fault::{FaultError, FaultRates};
 use super::limits::Limits;
 use crate::clock::Timestamp;
 use crate::money::{Price, Usd};
@@ -159,7 +159,7 @@ fn half(price: &Price) -> Price {
 pub struct Faults {
     /// By chance, request by request.
     pub rates: FaultRates,
-    /// What every other [`Fault::RateLimited`] asks the client to wait.
+    /// What every other [`Fault::RateLimited`](super::Fault::RateLimited) asks the client to wait.
     pub retry_after: Duration,
     /// A key has no credit left once it was billed this much.
     pub no_credit_after: Option<Usd>,
@@ -244,13 +244,9 @@ pub enum ChangeError {
     Money(String),
 }
 
-/// Every fault with what it does, one a line, for help texts.
-pub fn fault_list() -> String {
-    Fault::ALL.map(|fault| format!("  {fault:<15} {}\n", fault.describe())).concat()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Fault;
     use super::*;
 
     fn at(second: i64) -> Timestamp {

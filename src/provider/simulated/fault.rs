@@ -5,100 +5,50 @@
 //!
 //! Pure.
 
-use std::fmt;
 use std::str::FromStr;
 
 use super::chance::Chance;
+use super::words::faults;
 
-/// Something that goes wrong with one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fault {
-    /// 429 although no limit is reached; every other one says how long to wait.
-    RateLimited,
-    /// 500 before anything was billed.
-    ServerError,
-    /// 500 after the answer was made and billed.
-    ServerErrorBilled,
-    /// 503, no room; not billed.
-    Overloaded,
-    /// The connection is reset before anything was billed.
-    Reset,
-    /// The connection is reset after the answer was made and billed.
-    ResetBilled,
-    /// The answer is made and billed, and nothing is ever sent.
-    Hang,
-    /// The answer is billed, and its body breaks off in the middle.
-    CutBody,
-    /// The answer is billed, and bytes that mean nothing arrive in its place.
-    Garbage,
-    /// The answer is billed, and some gateway's HTML page arrives in its place, with status 200.
-    Html,
-    /// A complete answer with nothing in it; the prompt is billed.
-    Empty,
-    /// A good answer that does not say what it used.
-    NoUsage,
-    /// A good answer that reports tokens it did not use.
-    WrongUsage,
-    /// A good answer that names a model nobody asked for.
-    WrongModel,
-    /// An answer cut off at the output limit.
-    Length,
-    /// The model declines.
-    Refusal,
-    /// A filter takes the answer away.
-    ContentFilter,
-    /// A good answer that takes a hundred times as long as others.
-    Slow,
-}
-
-/// Every fault with its name and what users read about it.
-const TABLE: [(Fault, &str, &str); 18] = [
-    (Fault::RateLimited, "429", "rate limit although none is reached"),
-    (Fault::ServerError, "500", "server error, not billed"),
-    (Fault::ServerErrorBilled, "500-billed", "server error after billing"),
-    (Fault::Overloaded, "503", "overloaded, not billed"),
-    (Fault::Reset, "reset", "connection reset, not billed"),
-    (Fault::ResetBilled, "reset-billed", "connection reset after billing"),
-    (Fault::Hang, "hang", "billed, and never answered"),
-    (Fault::CutBody, "cut-body", "billed, and the body breaks off"),
-    (Fault::Garbage, "garbage", "billed, and the body means nothing"),
-    (Fault::Html, "html", "billed, and an HTML page comes back"),
-    (Fault::Empty, "empty", "a complete answer with nothing in it"),
-    (Fault::NoUsage, "no-usage", "no token counts in the answer"),
-    (Fault::WrongUsage, "wrong-usage", "false token counts in the answer"),
-    (Fault::WrongModel, "wrong-model", "the answer names another model"),
-    (Fault::Length, "length", "cut off at the output limit"),
-    (Fault::Refusal, "refusal", "the model declines"),
-    (Fault::ContentFilter, "content-filter", "a filter takes the answer away"),
-    (Fault::Slow, "slow", "a good answer, a hundred times as late"),
-];
-
-impl Fault {
-    /// Every fault.
-    pub const ALL: [Fault; TABLE.len()] = {
-        let mut all = [Fault::RateLimited; TABLE.len()];
-        let mut i = 0;
-        while i < all.len() {
-            all[i] = TABLE[i].0;
-            i += 1;
-        }
-        all
-    };
-
-    /// The word users write and read.
-    pub fn as_str(self) -> &'static str {
-        TABLE[self as usize].1
-    }
-
-    /// What it does, in a few words.
-    pub fn describe(self) -> &'static str {
-        TABLE[self as usize].2
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+faults! {
+    /// Something that goes wrong with one request.
+    pub enum Fault {
+        /// 429 although no limit is reached; every other one says how long to wait.
+        RateLimited = "429", "rate limit although none is reached";
+        /// 500 before anything was billed.
+        ServerError = "500", "server error, not billed";
+        /// 500 after the answer was made and billed.
+        ServerErrorBilled = "500-billed", "server error after billing";
+        /// 503, no room; not billed.
+        Overloaded = "503", "overloaded, not billed";
+        /// The connection is reset before anything was billed.
+        Reset = "reset", "connection reset, not billed";
+        /// The connection is reset after the answer was made and billed.
+        ResetBilled = "reset-billed", "connection reset after billing";
+        /// The answer is made and billed, and nothing is ever sent.
+        Hang = "hang", "billed, and never answered";
+        /// The answer is billed, and its body breaks off in the middle.
+        CutBody = "cut-body", "billed, and the body breaks off";
+        /// The answer is billed, and bytes that mean nothing arrive in its place.
+        Garbage = "garbage", "billed, and the body means nothing";
+        /// The answer is billed, and some gateway's HTML page arrives in its place, with status 200.
+        Html = "html", "billed, and an HTML page comes back";
+        /// A complete answer with nothing in it; the prompt is billed.
+        Empty = "empty", "a complete answer with nothing in it";
+        /// A good answer that does not say what it used.
+        NoUsage = "no-usage", "no token counts in the answer";
+        /// A good answer that reports tokens it did not use.
+        WrongUsage = "wrong-usage", "false token counts in the answer";
+        /// A good answer that names a model nobody asked for.
+        WrongModel = "wrong-model", "the answer names another model";
+        /// An answer cut off at the output limit.
+        Length = "length", "cut off at the output limit";
+        /// The model declines.
+        Refusal = "refusal", "the model declines";
+        /// A filter takes the answer away.
+        ContentFilter = "content-filter", "a filter takes the answer away";
+        /// A good answer that takes a hundred times as long as others.
+        Slow = "slow", "a good answer, a hundred times as late";
     }
 }
 
@@ -106,7 +56,7 @@ impl fmt::Display for Fault {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FaultError {
     /// No fault has this name.
-    #[error("there is no fault {0:?}; the faults are {list}", list = names())]
+    #[error("there is no fault {0:?}; the faults are {list}", list = Fault::words())]
     Unknown(String),
     /// A rate is a share of requests.
     #[error("the rate of {0} must lie between 0 and 1, not {1}")]
@@ -116,21 +66,16 @@ pub enum FaultError {
     Sum(f64),
 }
 
-fn names() -> String {
-    Fault::ALL.map(Fault::as_str).join(", ")
-}
-
 impl FromStr for Fault {
     type Err = FaultError;
     fn from_str(name: &str) -> Result<Fault, FaultError> {
-        let found = Fault::ALL.into_iter().find(|fault| fault.as_str() == name);
-        found.ok_or_else(|| FaultError::Unknown(name.to_owned()))
+        Fault::of_word(name).ok_or_else(|| FaultError::Unknown(name.to_owned()))
     }
 }
 
 /// What share of requests meets each fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct FaultRates([f64; TABLE.len()]);
+pub struct FaultRates([f64; Fault::ALL.len()]);
 
 impl FaultRates {
     /// The rates given, all others 0.
@@ -179,9 +124,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
-        for (i, fault) in Fault::ALL.into_iter().enumerate() {
-            assert_eq!(fault as usize, i);
+    fn every_word_is_read_back() {
+        for fault in Fault::ALL {
             assert_eq!(fault.as_str().parse(), Ok(fault));
         }
     }

@@ -39,11 +39,12 @@ pub mod limits;
 mod refusal;
 mod schema;
 mod summary;
+mod words;
 
 pub use answer::{Content, Wanted};
-pub use batch::{BatchConfig, BatchFault, BatchFaultRates, batch_fault_list};
+pub use batch::{BatchConfig, BatchFault, BatchFaultRates};
 pub use body::{Asked, Prompt};
-pub use config::{ChangeError, Config, FaultChange, Faults, Model, fault_list};
+pub use config::{ChangeError, Config, FaultChange, Faults, Model};
 pub use fault::{Fault, FaultError, FaultRates};
 pub use ledger::{Admission, ClientId, Line, LineOut, Peaks, Totals};
 pub use limits::Limits;

@@ -5,8 +5,10 @@
 //! | `/v1/files`, `/v1/batches` | as OpenAI has them; with `requests` inside, as OpenRouter has them |
 //! | `/v1/messages/batches` | as Anthropic has them |
 //! | `/v1/batch/jobs` | as Mistral has them, over the same files |
+//! | `/xai/v1/files`, `/xai/v1/batches` | as xAI has them; the rest of its API is there too |
 //! | `/v1beta/models/MODEL:batchGenerateContent`, `/v1beta/batches`, `/upload/v1beta/files` | as Gemini has them |
 //! | `GET /sim/batches` | every batch, as JSON lines |
+//! | `GET /sim/files` | what lies there of batches and was not deleted, as JSON lines |
 //! | `POST /sim/clock` | `{"pass_seconds": 600}`: the clock of batches goes forward |
 //!
 //! Shell.
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, RANGE};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::service::{ResetNow, json, key, refuse_in, to_json, with_body};
@@ -24,12 +26,16 @@ use crate::catalog::batch::BatchDialect;
 use crate::clock;
 use crate::job::Wire;
 use crate::provider::simulated::Refusal;
-use crate::provider::simulated::batch::{Batch, BatchFault, BatchOrder, Delivery};
+use crate::provider::simulated::batch::{ANSWERS, Batch, BatchFault, BatchOrder, Delivery, ERRORS, Lies};
 
+mod gemini;
+mod page;
 mod place;
 mod read;
 mod write;
+mod xai;
 
+use page::{LARGEST_PAGE_OF_RESULTS, Page};
 use place::{Content, Place};
 use write::Part;
 
@@ -42,6 +48,7 @@ pub(super) fn respond(
 ) -> Option<Result<Response<Sent>, ResetNow>> {
     match parts.uri.path() {
         "/sim/batches" => return Some(Ok(json(books(shared)))),
+        "/sim/files" => return Some(Ok(json(lines(shared.lock().left(clock::now()))))),
         "/sim/clock" => return Some(Ok(put_forward(shared, body))),
         _ => {}
     }
@@ -82,7 +89,11 @@ impl Desk<'_> {
                 let file = shop.file(self.key, number).ok_or_else(|| self.nothing())?;
                 Ok(Reply::Is(json(to_json(&write::file(BatchDialect::OpenAi, number, file)))))
             }
-            Place::Content(_, content) => self.content(content),
+            Place::Files(dialect) => {
+                let files = write::files(dialect, self.shared.lock().files(self.key));
+                Ok(Reply::Is(json(to_json(&files))))
+            }
+            Place::Content(dialect, content) => self.content(dialect, content),
             Place::Create(dialect, model) => self.create(dialect, model.as_deref()),
             Place::List(dialect) => Ok(Reply::Is(json(self.list(dialect)))),
             Place::One(_, number) => self.one(number),
@@ -95,7 +106,24 @@ impl Desk<'_> {
                     _ => json(write::batch(batch, &self.base(), false)),
                 }))
             }
+            Place::DeleteFile(dialect, content) => {
+                let part = match content {
+                    Content::Uploaded(number) => Lies::Input(number),
+                    Content::Output(number) | Content::Results(number) => Lies::Results(number, ANSWERS),
+                    Content::Errors(number) => Lies::Results(number, ERRORS),
+                };
+                self.delete(dialect, part)
+            }
+            Place::DeleteBatch(dialect, number) => self.delete(dialect, Lies::Batch(number)),
         }
+    }
+
+    fn delete(&self, dialect: BatchDialect, what: Lies) -> Result<Reply, Refusal> {
+        let is_gone = self.shared.lock().delete(clock::now(), self.key, what);
+        let name = self.parts.uri.path().rsplit('/').next().unwrap_or_default();
+        is_gone
+            .then(|| Reply::Is(json(to_json(&write::deleted(dialect, name)))))
+            .ok_or_else(|| self.nothing())
     }
 
     fn upload(&self, dialect: BatchDialect) -> Result<Reply, Refusal> {
@@ -171,21 +199,31 @@ impl Desk<'_> {
         }))
     }
 
-    fn content(&self, content: Content) -> Result<Reply, Refusal> {
+    fn content(&self, dialect: BatchDialect, content: Content) -> Result<Reply, Refusal> {
         let mut shop = self.shared.lock();
         let (number, part, index) = match content {
             Content::Uploaded(number) => {
                 let file = shop.file(self.key, number).ok_or_else(|| self.nothing())?;
                 return Ok(Reply::Is(self.download(&file.bytes, Delivery::Whole)));
             }
-            Content::Output(number) => (number, Part::Answers, 0),
-            Content::Errors(number) => (number, Part::Errors, 1),
-            Content::Results(number) => (number, Part::All, 0),
+            Content::Output(number) => (number, Part::Answers, ANSWERS),
+            Content::Errors(number) => (number, Part::Errors, ERRORS),
+            Content::Results(number) => (number, Part::All, ANSWERS),
         };
-        let find = |batch: Option<&Batch>| {
-            batch.filter(|batch| batch.stage.is_over()).map(|batch| write::lines(batch, part))
-        };
-        let lines = find(shop.batch(clock::now(), self.key, number)).ok_or_else(|| self.nothing())?;
+        let batch = shop.batch(clock::now(), self.key, number).filter(|batch| batch.has_file(index));
+        let batch = batch.ok_or_else(|| self.nothing())?;
+        if dialect == BatchDialect::Xai {
+            let page = Page::of_results(self.parts.uri.query().unwrap_or_default(), batch.results.len());
+            let text = xai::results(batch, &page);
+            // Each page is a download of its own.
+            let index = u8::try_from(page.from / LARGEST_PAGE_OF_RESULTS).unwrap_or(u8::MAX);
+            return match shop.deliver(number, index) {
+                Delivery::NotYet => Err(self.nothing()),
+                Delivery::Cut => Ok(Reply::Is(with_body("application/json", Sent::half(text)))),
+                Delivery::Whole => Ok(Reply::Is(json(text))),
+            };
+        }
+        let lines = write::lines(batch, part);
         match shop.deliver(number, index) {
             Delivery::NotYet => Err(self.nothing()),
             delivery => Ok(Reply::Is(self.download(&lines.into(), delivery))),
@@ -225,56 +263,23 @@ impl Desk<'_> {
     }
 }
 
-/// A part of a list.
-struct Page {
-    from: usize,
-    until: usize,
-    /// What the next one is called, where there is one.
-    next: Option<String>,
-}
-
-impl Page {
-    fn of(dialect: BatchDialect, query: &str, all: &[&Batch]) -> Page {
-        let asked = |name: &str| {
-            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back()
-        };
-        let number = |name: &str| asked(name)?.parse::<usize>().ok();
-        let behind = |name: &str| {
-            let last = place::number(asked(name)?)?;
-            all.iter().position(|batch| batch.number == last).map(|at| at + 1)
-        };
-        let (size, from) = match dialect {
-            BatchDialect::Gemini => (number("pageSize"), number("pageToken")),
-            BatchDialect::Mistral => {
-                let size = number("page_size").unwrap_or(USUAL_PAGE);
-                (Some(size), number("page").map(|page| page * size))
-            }
-            BatchDialect::Anthropic => (number("limit"), behind("after_id")),
-            BatchDialect::OpenAi | BatchDialect::OpenRouter => (number("limit"), behind("after")),
-        };
-        let from = from.unwrap_or(0).min(all.len());
-        let until = (from + size.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE)).min(all.len());
-        Page { from, until, next: (until < all.len()).then(|| until.to_string()) }
-    }
-}
-
-/// Batches on a page, where nobody says how many.
-const USUAL_PAGE: usize = 20;
-const LARGEST_PAGE: usize = 100;
-
 /// The family whose errors are spoken at a place.
 fn wire(place: &Place) -> Wire {
     match place {
         Place::Upload(dialect)
+        | Place::Files(dialect)
         | Place::Content(dialect, _)
         | Place::Create(dialect, _)
         | Place::List(dialect)
         | Place::One(dialect, _)
-        | Place::Cancel(dialect, _) => match dialect {
+        | Place::Cancel(dialect, _)
+        | Place::DeleteFile(dialect, _)
+        | Place::DeleteBatch(dialect, _) => match dialect {
             BatchDialect::Anthropic => Wire::Messages,
             BatchDialect::Gemini => Wire::GenerateContent,
-            BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter => Wire::Chat,
+            BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter | BatchDialect::Xai => {
+                Wire::Chat
+            }
         },
         Place::File(_) => Wire::Chat,
     }
@@ -282,12 +287,12 @@ fn wire(place: &Place) -> Wire {
 
 /// Every batch, one a line.
 pub(super) fn books(shared: &Shared) -> Vec<u8> {
-    let mut out = Vec::new();
-    for batch in shared.lock().all_batches(clock::now()) {
-        out.extend_from_slice(&to_json(&batch.out()));
-        out.push(b'\n');
-    }
-    out
+    lines(shared.lock().all_batches(clock::now()).iter().map(Batch::out))
+}
+
+fn lines(values: impl IntoIterator<Item = impl Serialize>) -> Vec<u8> {
+    let line = |value| [to_json(&value), b"\n".to_vec()].concat();
+    values.into_iter().flat_map(line).collect()
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,8 @@ pub(super) enum Place {
     Upload(BatchDialect),
     /// What is known of an uploaded file.
     File(u64),
+    /// A list of uploaded files.
+    Files(BatchDialect),
     /// The bytes of a file.
     Content(BatchDialect, Content),
     /// A new batch; Google's address names its model.
@@ -23,6 +25,10 @@ pub(super) enum Place {
     One(BatchDialect, u64),
     /// One of them, to be cancelled.
     Cancel(BatchDialect, u64),
+    /// A file, to be deleted.
+    DeleteFile(BatchDialect, Content),
+    /// A batch, to be deleted with its results.
+    DeleteBatch(BatchDialect, u64),
 }
 
 /// A file that can be downloaded.
@@ -39,9 +45,15 @@ pub(super) enum Content {
 }
 
 /// The place at an address; `None` where it is no matter of batches. OpenRouter shares the addresses of
-/// OpenAI.
+/// OpenAI, and so does xAI, whose lists would look like theirs: it has a prefix here.
 pub(super) fn place(method: &Method, path: &str) -> Option<Place> {
     let is_post = *method == Method::POST;
+    if *method == Method::DELETE {
+        return deleted(path);
+    }
+    if let Some(path) = path.strip_prefix("/xai/v1") {
+        return xai(is_post, path);
+    }
     if path == "/upload/v1beta/files" && is_post {
         return Some(Place::Upload(BatchDialect::Gemini));
     }
@@ -81,9 +93,39 @@ fn batch(is_post: bool, dialect: BatchDialect, rest: &str) -> Option<Place> {
     }
 }
 
+/// What can be deleted: files everywhere, batches where they hold what was asked and answered.
+fn deleted(path: &str) -> Option<Place> {
+    if let Some(path) = path.strip_prefix("/v1beta") {
+        return match (path.strip_prefix("/batches/"), path.strip_prefix("/files/")) {
+            (Some(id), _) => Some(Place::DeleteBatch(BatchDialect::Gemini, number(id)?)),
+            (_, Some(id)) => Some(Place::DeleteFile(BatchDialect::Gemini, content(id)?)),
+            _ => None,
+        };
+    }
+    let path = path.strip_prefix("/xai").unwrap_or(path);
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    match (path.strip_prefix("/messages/batches/"), path.strip_prefix("/files/")) {
+        (Some(id), _) => Some(Place::DeleteBatch(BatchDialect::Anthropic, number(id)?)),
+        (_, Some(id)) => Some(Place::DeleteFile(BatchDialect::OpenAi, content(id)?)),
+        _ => None,
+    }
+}
+
+fn xai(is_post: bool, path: &str) -> Option<Place> {
+    if let Some(rest) = path.strip_prefix("/files") {
+        return file(is_post, rest);
+    }
+    let rest = path.strip_prefix("/batches")?;
+    match rest.strip_suffix(":cancel").filter(|_| is_post) {
+        Some(id) => Some(Place::Cancel(BatchDialect::Xai, number(id)?)),
+        None => batch(is_post, BatchDialect::Xai, rest),
+    }
+}
+
 fn file(is_post: bool, rest: &str) -> Option<Place> {
     if rest.is_empty() {
-        return is_post.then_some(Place::Upload(BatchDialect::OpenAi));
+        let dialect = BatchDialect::OpenAi;
+        return Some(if is_post { Place::Upload(dialect) } else { Place::Files(dialect) });
     }
     let rest = rest.strip_prefix('/')?;
     match rest.strip_suffix("/content") {
@@ -96,6 +138,7 @@ fn file(is_post: bool, rest: &str) -> Option<Place> {
 fn gemini(is_post: bool, path: &str) -> Option<Place> {
     const GEMINI: BatchDialect = BatchDialect::Gemini;
     match (is_post, path.strip_prefix("/batches"), path.strip_prefix("/files/")) {
+        (false, None, None) if path == "/files" => Some(Place::Files(GEMINI)),
         (false, Some(""), _) => Some(Place::List(GEMINI)),
         (false, Some(id), _) => Some(Place::One(GEMINI, number(id)?)),
         (true, Some(id), _) => Some(Place::Cancel(GEMINI, number(id.strip_suffix(":cancel")?)?)),
@@ -129,8 +172,8 @@ mod tests {
 
     #[test]
     fn every_dialect_has_its_addresses() {
-        use BatchDialect::{Anthropic, Gemini, Mistral, OpenAi};
-        let (get, post) = (Method::GET, Method::POST);
+        use BatchDialect::{Anthropic, Gemini, Mistral, OpenAi, Xai};
+        let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
         for (method, path, expected) in [
             (&post, "/v1/files", Some(Place::Upload(OpenAi))),
             (&get, "/v1/files/file-sim-3", Some(Place::File(3))),
@@ -151,6 +194,13 @@ mod tests {
             ),
             (&post, "/v1beta/batches/sim-4:cancel", Some(Place::Cancel(Gemini, 4))),
             (&get, "/v1beta/files/batch-sim-4:download", Some(Place::Content(Gemini, Content::Results(4)))),
+            (&post, "/xai/v1/batches", Some(Place::Create(Xai, None))),
+            (&post, "/xai/v1/batches/batch_sim_3:cancel", Some(Place::Cancel(Xai, 3))),
+            (&get, "/xai/v1/batches/batch_sim_3/results", Some(Place::Content(Xai, Content::Results(3)))),
+            (&delete, "/v1/files/file-sim-err-3", Some(Place::DeleteFile(OpenAi, Content::Errors(3)))),
+            (&delete, "/v1beta/files/sim-3", Some(Place::DeleteFile(Gemini, Content::Uploaded(3)))),
+            (&delete, "/v1/messages/batches/msgbatch_sim_3", Some(Place::DeleteBatch(Anthropic, 3))),
+            (&delete, "/v1/batches/batch_sim_3", None),
             (&post, "/v1/messages", None),
             (&post, "/v1beta/models/m:generateContent", None),
         ] {

@@ -53,13 +53,14 @@ fn parts(body: &Bytes, boundary: &str) -> Vec<(String, Bytes)> {
 struct OverFile {
     input_file_id: Option<String>,
     input_files: Option<Vec<String>>,
-    endpoint: String,
+    endpoint: Option<String>,
     completion_window: Option<String>,
     model: Option<String>,
     metadata: Option<Value>,
+    name: Option<String>,
 }
 
-/// A batch over a file, of OpenAI or Mistral; `file` finds it.
+/// A batch over a file, of OpenAI, Mistral or xAI; `file` finds it.
 pub(super) fn over_file<'a>(
     dialect: BatchDialect,
     body: &[u8],
@@ -72,15 +73,20 @@ pub(super) fn over_file<'a>(
     let named = asked.input_files.and_then(|files| files.into_iter().next()).or(asked.input_file_id);
     let id = named.ok_or("`input_file_id` is missing")?;
     let file = file(&id).ok_or_else(|| format!("there is no file {id:?}"))?;
-    let wire = wire(&asked.endpoint)?;
+    let endpoint = match dialect {
+        // Its lines say where they would go.
+        BatchDialect::Xai => address(&file.bytes)?,
+        _ => asked.endpoint.ok_or("`endpoint` is missing")?,
+    };
+    let wire = wire(&endpoint)?;
     let mut order = BatchOrder {
         dialect,
         wire,
         model: asked.model,
         called: None,
-        endpoint: asked.endpoint,
+        endpoint,
         input_file: Some(id),
-        label: asked.metadata.unwrap_or_default(),
+        label: asked.metadata.or(asked.name.map(Value::from)).unwrap_or_default(),
         lines: lines(&file.bytes, dialect, wire)?,
     };
     match dialect {
@@ -203,7 +209,7 @@ fn line(text: &str, dialect: BatchDialect, wire: Wire) -> Result<BatchLine, Stri
     let (id, body) = match dialect {
         BatchDialect::Anthropic => (line.custom_id, line.params),
         BatchDialect::Gemini => (line.key.or(line.metadata.and_then(|metadata| metadata.key)), line.request),
-        BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter => {
+        BatchDialect::OpenAi | BatchDialect::Mistral | BatchDialect::OpenRouter | BatchDialect::Xai => {
             (line.custom_id, line.body)
         }
     };
@@ -222,6 +228,16 @@ fn line(text: &str, dialect: BatchDialect, wire: Wire) -> Result<BatchLine, Stri
 fn lines(file: &[u8], dialect: BatchDialect, wire: Wire) -> Result<Vec<BatchLine>, String> {
     let text = std::str::from_utf8(file).map_err(|error| error.to_string())?;
     text.lines().filter(|text| !text.trim().is_empty()).map(|text| line(text, dialect, wire)).collect()
+}
+
+/// Where the requests of a file would go one by one.
+fn address(file: &[u8]) -> Result<String, String> {
+    #[derive(Deserialize)]
+    struct Addressed {
+        url: Option<String>,
+    }
+    let first = file.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    read::<Addressed>(first)?.url.ok_or_else(|| "a request has no `url`".to_owned())
 }
 
 fn distinct(order: BatchOrder) -> Result<BatchOrder, String> {

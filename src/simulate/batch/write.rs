@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::{gemini, xai};
 use crate::catalog::batch::BatchDialect;
 use crate::clock::Timestamp;
 use crate::job::Wire;
@@ -22,7 +23,7 @@ pub(super) enum Part {
 pub(super) fn id(batch: &Batch) -> String {
     let number = batch.number;
     match batch.order.dialect {
-        BatchDialect::OpenAi | BatchDialect::OpenRouter => format!("batch_sim_{number}"),
+        BatchDialect::OpenAi | BatchDialect::OpenRouter | BatchDialect::Xai => format!("batch_sim_{number}"),
         BatchDialect::Anthropic => format!("msgbatch_sim_{number}"),
         BatchDialect::Gemini => format!("batches/sim-{number}"),
         BatchDialect::Mistral => format!("sim-{number}"),
@@ -37,7 +38,8 @@ pub(super) fn batch(batch: &Batch, base: &str, with_results: bool) -> Vec<u8> {
         BatchDialect::OpenRouter => openrouter(batch, with_results),
         BatchDialect::Anthropic => anthropic(batch, base).to_string().into_bytes(),
         BatchDialect::Mistral => mistral(batch).to_string().into_bytes(),
-        BatchDialect::Gemini => gemini(batch, with_results),
+        BatchDialect::Gemini => gemini::batch(batch, with_results),
+        BatchDialect::Xai => xai::batch(batch).to_string().into_bytes(),
     }
 }
 
@@ -50,6 +52,7 @@ pub(super) fn list(batches: &[&Batch], dialect: BatchDialect, next: Option<&str>
     let (first, last) = (batches.first().map(|batch| id(batch)), batches.last().map(|batch| id(batch)));
     let mut list = match dialect {
         BatchDialect::Gemini => json!({"operations": described}),
+        BatchDialect::Xai => xai::list(&described, next),
         BatchDialect::Mistral => json!({"object": "list", "data": described, "total": described.len()}),
         BatchDialect::OpenAi | BatchDialect::OpenRouter | BatchDialect::Anthropic => json!({
             "object": "list", "data": described, "first_id": first, "last_id": last,
@@ -60,6 +63,26 @@ pub(super) fn list(batches: &[&Batch], dialect: BatchDialect, next: Option<&str>
         list["nextPageToken"] = next.into();
     }
     list.to_string().into_bytes()
+}
+
+/// Uploaded files as they are listed, all of them at once.
+pub(super) fn files<'a>(dialect: BatchDialect, files: impl Iterator<Item = (u64, &'a BatchFile)>) -> Value {
+    let described: Vec<Value> = files.map(|(number, one)| file(dialect, number, one)).collect();
+    match dialect {
+        BatchDialect::Gemini => {
+            json!({"files": described.iter().map(|file| &file["file"]).collect::<Vec<_>>()})
+        }
+        _ => json!({"object": "list", "data": described, "has_more": false}),
+    }
+}
+
+/// That something is gone, in the words of each.
+pub(super) fn deleted(dialect: BatchDialect, id: &str) -> Value {
+    match dialect {
+        BatchDialect::Anthropic => json!({"id": id, "type": "message_batch_deleted"}),
+        BatchDialect::Gemini => json!({}),
+        _ => json!({"id": id, "object": "file", "deleted": true}),
+    }
 }
 
 /// An uploaded file as it is described.
@@ -100,7 +123,7 @@ fn belongs(result: &BatchResult, part: Part) -> bool {
 }
 
 /// Results as the elements of an array.
-fn elements(batch: &Batch) -> Vec<u8> {
+pub(super) fn elements(batch: &Batch) -> Vec<u8> {
     let mut out = vec![b'['];
     for (index, result) in batch.results.iter().enumerate() {
         if index > 0 {
@@ -116,14 +139,14 @@ fn line(out: &mut Vec<u8>, batch: &Batch, result: &BatchResult, inline: bool) {
     let (wire, made_at) = (batch.order.wire, batch.made_at);
     let text = match batch.order.dialect {
         BatchDialect::Anthropic => anthropic_line(result, made_at),
-        BatchDialect::Gemini => gemini_line(result, made_at, inline),
+        BatchDialect::Gemini => gemini::line(result, made_at, inline),
         _ => openai_line(wire, result, made_at),
     };
     out.extend_from_slice(text.as_bytes());
 }
 
 /// An answer's body as a realtime call would have had it.
-fn body(wire: Wire, end: &LineEnd, made_at: Timestamp) -> String {
+pub(super) fn body(wire: Wire, end: &LineEnd, made_at: Timestamp) -> String {
     let bytes = match end {
         LineEnd::Answered { number, answer, base64, tool } => {
             let shape = Shape { wire, base64: *base64, tool: tool.clone() };
@@ -174,26 +197,8 @@ fn anthropic_line(result: &BatchResult, made_at: Timestamp) -> String {
     format!("{{\"custom_id\":{id},\"result\":{result}}}")
 }
 
-fn gemini_line(result: &BatchResult, made_at: Timestamp, inline: bool) -> String {
-    let id = Value::from(&*result.id);
-    let name = if inline { format!("\"metadata\":{{\"key\":{id}}}") } else { format!("\"key\":{id}") };
-    let what = match &result.end {
-        LineEnd::Answered { .. } => {
-            format!("\"response\":{}", body(Wire::GenerateContent, &result.end, made_at))
-        }
-        LineEnd::Refused(_) => {
-            let body = body(Wire::GenerateContent, &result.end, made_at);
-            let error: Value = serde_json::from_str(&body).expect("our own errors are JSON");
-            format!("\"error\":{}", error["error"])
-        }
-        LineEnd::Expired => "\"error\":{\"code\":4,\"message\":\"The batch expired.\"}".to_owned(),
-        LineEnd::Cancelled => "\"error\":{\"code\":1,\"message\":\"The batch was cancelled.\"}".to_owned(),
-    };
-    format!("{{{name},{what}}}")
-}
-
 /// Lines answered and lines refused or not run, as the provider says.
-fn counts(batch: &Batch) -> (u64, u64) {
+pub(super) fn counts(batch: &Batch) -> (u64, u64) {
     if batch.stage.is_over() && batch.faults.contains(&BatchFault::WrongCounts) {
         return (batch.len, 0);
     }
@@ -202,7 +207,7 @@ fn counts(batch: &Batch) -> (u64, u64) {
 }
 
 /// Why a batch failed: code and words.
-fn failure(batch: &Batch) -> Option<(&'static str, &'static str)> {
+pub(super) fn failure(batch: &Batch) -> Option<(&'static str, &'static str)> {
     match batch.stage {
         BatchStage::Invalid => Some(("invalid_json_line", "This line is not parseable as valid JSON.")),
         BatchStage::OverTokens => {
@@ -345,63 +350,6 @@ fn mistral(batch: &Batch) -> Value {
         "failed_requests": failed,
     })
 }
-
-fn gemini(batch: &Batch, with_results: bool) -> Vec<u8> {
-    let state = match batch.stage {
-        BatchStage::Queued => "PENDING",
-        BatchStage::Running | BatchStage::Ending => "RUNNING",
-        BatchStage::Completed => "SUCCEEDED",
-        BatchStage::Expired => "EXPIRED",
-        BatchStage::Cancelled => "CANCELLED",
-        BatchStage::Invalid | BatchStage::OverTokens => "FAILED",
-    };
-    let (succeeded, failed) = counts(batch);
-    let over = batch.stage.is_over();
-    let pending = if over { 0 } else { batch.len };
-    let mut operation = json!({
-        "name": id(batch),
-        "metadata": {
-            "@type": "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch",
-            "name": id(batch),
-            "model": format!("models/{}", batch.order.model.as_deref().unwrap_or_default()),
-            "displayName": batch.order.label,
-            "createTime": batch.made_at.to_string(),
-            "updateTime": batch.ended_at.unwrap_or(batch.made_at).to_string(),
-            "inputConfig": batch.order.input_file.as_ref().map(|file| json!({"fileName": file})),
-            "state": format!("BATCH_STATE_{state}"),
-            "batchStats": {
-                "requestCount": batch.len.to_string(),
-                "pendingRequestCount": pending.to_string(),
-                "successfulRequestCount": succeeded.to_string(),
-                "failedRequestCount": failed.to_string(),
-            },
-        },
-        "done": over,
-    });
-    if let Some(at) = batch.ended_at {
-        operation["metadata"]["endTime"] = json!(at.to_string());
-    }
-    if let Some((_, message)) = failure(batch) {
-        operation["error"] = json!({"code": 3, "message": message});
-    }
-    if !batch.has_results() || !with_results && batch.order.input_file.is_none() {
-        return operation.to_string().into_bytes();
-    }
-    if batch.order.input_file.is_some() {
-        let output = json!({"responsesFile": format!("files/batch-sim-{}", batch.number)});
-        operation["metadata"]["output"] = output.clone();
-        operation["response"] = output;
-        return operation.to_string().into_bytes();
-    }
-    // Answers keep the bytes they have, in both places where clients look for them.
-    let elements = String::from_utf8(elements(batch)).expect("our own results are text");
-    operation["metadata"]["output"] = json!({"inlinedResponses": {"inlinedResponses": HERE}});
-    operation["response"] = operation["metadata"]["output"].clone();
-    operation.to_string().replace(&format!("\"{HERE}\""), &elements).into_bytes()
-}
-
-/// Stands where results are put.
-const HERE: &str = "<results of the batch>";
 
 fn seconds(at: Timestamp) -> i64 {
     at.micros() / 1_000_000

@@ -4,98 +4,54 @@
 //!
 //! Pure.
 
-use std::fmt;
 use std::str::FromStr;
 
 use super::super::chance::Chance;
+use super::super::words::faults;
 
-/// Something that goes wrong with one batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BatchFault {
-    /// It is made, and the answer that says so is lost.
-    LostCreate,
-    /// It is in no list before a minute has passed.
-    Unlisted,
-    /// It fails as a whole before anything has run.
-    Invalid,
-    /// Time is up when half of it has run.
-    Expires,
-    /// It never ends unless it is cancelled.
-    Stuck,
-    /// Its counts say that all is well.
-    WrongCounts,
-    /// Lines are missing from its results; they did not run.
-    Missing,
-    /// Its results hold lines of somebody else.
-    Foreign,
-    /// Its results hold lines twice.
-    Double,
-    /// Its results break off in the middle, the first time.
-    Cut,
-    /// Its results are not there when they are first asked for.
-    Late,
-}
-
-/// Every fault with its name and what users read about it.
-const TABLE: [(BatchFault, &str, &str); 11] = [
-    (BatchFault::LostCreate, "lost-create", "made, and the answer is lost"),
-    (BatchFault::Unlisted, "unlisted", "in no list for a minute"),
-    (BatchFault::Invalid, "invalid", "fails before anything has run"),
-    (BatchFault::Expires, "expires", "time is up when half has run"),
-    (BatchFault::Stuck, "stuck", "never ends unless cancelled"),
-    (BatchFault::WrongCounts, "wrong-counts", "counts say that all is well"),
-    (BatchFault::Missing, "missing", "lines without a result, not run"),
-    (BatchFault::Foreign, "foreign", "results of somebody else among them"),
-    (BatchFault::Double, "double", "lines twice, billed once"),
-    (BatchFault::Cut, "cut", "the first download breaks off"),
-    (BatchFault::Late, "late", "no results when first asked for"),
-];
-
-impl BatchFault {
-    /// Every fault.
-    pub const ALL: [BatchFault; TABLE.len()] = {
-        let mut all = [BatchFault::LostCreate; TABLE.len()];
-        let mut i = 0;
-        while i < all.len() {
-            all[i] = TABLE[i].0;
-            i += 1;
-        }
-        all
-    };
-
-    /// The word users write and read.
-    pub fn as_str(self) -> &'static str {
-        TABLE[self as usize].1
-    }
-
-    /// What it does, in a few words.
-    pub fn describe(self) -> &'static str {
-        TABLE[self as usize].2
-    }
-}
-
-impl fmt::Display for BatchFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+faults! {
+    /// Something that goes wrong with one batch.
+    pub enum BatchFault {
+        /// It is made, and the answer that says so is lost.
+        LostCreate = "lost-create", "made, and the answer is lost";
+        /// It is in no list before a minute has passed.
+        Unlisted = "unlisted", "in no list for a minute";
+        /// It fails as a whole before anything has run.
+        Invalid = "invalid", "fails before anything has run";
+        /// Time is up when half of it has run.
+        Expires = "expires", "time is up when half has run";
+        /// It never ends unless it is cancelled.
+        Stuck = "stuck", "never ends unless cancelled";
+        /// Its counts say that all is well.
+        WrongCounts = "wrong-counts", "counts say that all is well";
+        /// Lines are missing from its results; they did not run.
+        Missing = "missing", "lines without a result, not run";
+        /// Its results hold lines of somebody else.
+        Foreign = "foreign", "results of somebody else among them";
+        /// Its results hold lines twice.
+        Double = "double", "lines twice, billed once";
+        /// Its results break off in the middle, the first time.
+        Cut = "cut", "the first download breaks off";
+        /// Its results are not there when they are first asked for.
+        Late = "late", "no results when first asked for";
     }
 }
 
 /// No fault of batches has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("batches have no fault {0:?}; theirs are {list}", list = BatchFault::ALL.map(BatchFault::as_str).join(", "))]
+#[error("batches have no fault {0:?}; theirs are {list}", list = BatchFault::words())]
 pub struct UnknownBatchFault(String);
 
 impl FromStr for BatchFault {
     type Err = UnknownBatchFault;
     fn from_str(name: &str) -> Result<BatchFault, UnknownBatchFault> {
-        let found = BatchFault::ALL.into_iter().find(|fault| fault.as_str() == name);
-        found.ok_or_else(|| UnknownBatchFault(name.to_owned()))
+        BatchFault::of_word(name).ok_or_else(|| UnknownBatchFault(name.to_owned()))
     }
 }
 
 /// The share of batches that meets each fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct BatchFaultRates([f64; TABLE.len()]);
+pub struct BatchFaultRates([f64; BatchFault::ALL.len()]);
 
 impl BatchFaultRates {
     /// The rates given, each from 0 to 1; all others 0.
@@ -113,19 +69,13 @@ impl BatchFaultRates {
     }
 }
 
-/// Every fault with what it does, one a line, for help texts.
-pub fn batch_fault_list() -> String {
-    BatchFault::ALL.map(|fault| format!("  {fault:<15} {}\n", fault.describe())).concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
-        for (i, fault) in BatchFault::ALL.into_iter().enumerate() {
-            assert_eq!(fault as usize, i);
+    fn every_word_is_read_back_and_no_other() {
+        for fault in BatchFault::ALL {
             assert_eq!(fault.as_str().parse(), Ok(fault));
         }
         assert!("gone".parse::<BatchFault>().unwrap_err().to_string().contains("lost-create, unlisted"));

@@ -7,6 +7,7 @@
 
 use super::super::in_process::{outcome, prompt};
 use super::super::{Act, Refusal, Simulated, body};
+use super::left::{ANSWERS, ERRORS, Lies};
 use super::{Asks, Batch, BatchFault, BatchLine, BatchOrder, BatchResult, BatchStage, Delivery, LineEnd};
 use crate::attempt::{self, RefusalKind};
 use crate::batch::{
@@ -105,7 +106,8 @@ impl Simulated {
         asked: &BatchRef,
         from: Cursor,
     ) -> (Vec<Line>, Cursor, Result<(), AskError>) {
-        let found = number(asked).filter(|number| self.batch(now, account, *number).is_some());
+        let is_there = |batch: &Batch| batch.has_file(ANSWERS);
+        let found = number(asked).filter(|number| self.batch(now, account, *number).is_some_and(is_there));
         let Some(number) = found else { return (Vec::new(), from, Err(gone())) };
         let delivery = self.deliver(number, 0);
         if delivery == Delivery::NotYet {
@@ -121,6 +123,16 @@ impl Simulated {
         let lines: Vec<Line> = rest.iter().map(|result| line(result, asked.mark, called)).collect();
         let cursor = Cursor { lines: (start + lines.len()) as u64, ..from };
         (lines, cursor, end)
+    }
+
+    /// Deletes what a batch of this account left, once it is over.
+    pub fn clear_batch(&mut self, now: Timestamp, account: &str, batch: &BatchRef) -> Result<(), AskError> {
+        self.let_in(now, account).map_err(|refusal| refused(&refusal))?;
+        let number = number(batch).ok_or_else(gone)?;
+        for part in [ANSWERS, ERRORS] {
+            self.delete(now, account, Lies::Results(number, part));
+        }
+        Ok(())
     }
 
     fn asks(&self, call: &Call) -> Asks {

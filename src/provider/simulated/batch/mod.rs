@@ -16,22 +16,25 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::chance::Chance;
 use super::ledger::ClientId;
-use super::{Answer, Asked, Prompt, Refusal, Simulated, Wanted};
+use super::{Refusal, Simulated};
 use crate::catalog::batch::BatchDialect;
 use crate::clock::Timestamp;
-use crate::job::Wire;
 use crate::money::{Usage, Usd};
 
 mod fault;
 mod in_process;
+mod left;
+mod made;
+mod order;
 mod settle;
 
-pub use fault::{BatchFault, BatchFaultRates, UnknownBatchFault, batch_fault_list};
+pub use fault::{BatchFault, BatchFaultRates, UnknownBatchFault};
+pub use left::{ANSWERS, ERRORS, Left, Lies};
+pub use made::{Batch, BatchOut, BatchResult, BatchStage, LineEnd};
+pub use order::{Asks, BatchLine, BatchOrder};
 
 /// How batches are taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,166 +76,6 @@ pub struct BatchFile {
     pub made_at: Timestamp,
 }
 
-/// A batch as it is ordered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BatchOrder {
-    /// In whose words it is described.
-    pub dialect: BatchDialect,
-    /// The format of its requests.
-    pub wire: Wire,
-    /// The model, where the batch names it rather than its requests.
-    pub model: Option<String>,
-    /// The same as the client calls it, where that is another name.
-    pub called: Option<String>,
-    /// Where its requests would go one by one.
-    pub endpoint: String,
-    /// The file they are from, by the name it was given.
-    pub input_file: Option<String>,
-    /// What the client calls it: metadata or a name.
-    pub label: Value,
-    /// Its requests.
-    pub lines: Vec<BatchLine>,
-}
-
-/// A request in a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchLine {
-    /// The client's name for it.
-    pub id: String,
-    /// What is asked.
-    pub asks: Asks,
-}
-
-/// What is asked in a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asks {
-    /// What a body says, in this format.
-    Body(Wire, Bytes),
-    /// `pass` or `fail`, whatever the body says.
-    Plain {
-        /// What the model knows of the prompt.
-        prompt: Prompt,
-        /// Output tokens allowed for each choice.
-        max_output: Option<u64>,
-        /// Answers asked for.
-        choices: u16,
-    },
-}
-
-impl Asks {
-    /// The same as a request has it; `model` is the batch's own, where it names one.
-    fn read<'a>(&'a self, model: Option<&'a str>) -> Result<Asked<'a>, String> {
-        match self {
-            Asks::Body(wire, body) => super::body::read_for(*wire, body, model),
-            Asks::Plain { prompt, max_output, choices } => Ok(Asked {
-                model: model.unwrap_or_default().into(),
-                prompt: *prompt,
-                max_output: *max_output,
-                choices: *choices,
-                wanted: Wanted::Plain,
-                base64: false,
-                tool: None,
-                stream: false,
-            }),
-        }
-    }
-}
-
-/// A batch.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// Counts from 1.
-    pub number: u64,
-    /// What was ordered; the bodies of its requests are gone once it has ended.
-    pub order: BatchOrder,
-    /// How many requests it has.
-    pub len: u64,
-    /// When it was made.
-    pub made_at: Timestamp,
-    /// When it will have expired at the latest.
-    pub expires_at: Timestamp,
-    /// When it was cancelled.
-    pub cancelled_at: Option<Timestamp>,
-    /// How it stands.
-    pub stage: BatchStage,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// What became of its lines, once it has ended: in no order of theirs.
-    pub results: Vec<BatchResult>,
-    /// What was billed for it.
-    pub billed: Usd,
-    /// Tokens billed for it.
-    pub usage: Usage,
-    /// What goes wrong with it.
-    pub faults: Vec<BatchFault>,
-    key: String,
-    tokens: u64,
-    /// Downloads that were cut, by part.
-    cut: Vec<u8>,
-    asked_for: bool,
-    looked_at: bool,
-}
-
-/// How a batch stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BatchStage {
-    /// Not begun.
-    Queued,
-    /// Begun.
-    Running,
-    /// Cancelled, and not yet over.
-    Ending,
-    /// Over, all run.
-    Completed,
-    /// Over, time was up.
-    Expired,
-    /// Over, it was cancelled.
-    Cancelled,
-    /// Over, nothing run: it is no valid batch.
-    Invalid,
-    /// Over, nothing run: too many tokens wait.
-    OverTokens,
-}
-
-impl BatchStage {
-    /// Whether nothing more will happen.
-    pub fn is_over(self) -> bool {
-        !matches!(self, BatchStage::Queued | BatchStage::Running | BatchStage::Ending)
-    }
-}
-
-/// What became of a line.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BatchResult {
-    /// The client's name for it.
-    pub id: String,
-    /// What became of it.
-    pub end: LineEnd,
-}
-
-/// How a line ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LineEnd {
-    /// It was answered.
-    Answered {
-        /// The number of the request in the log.
-        number: u64,
-        /// The answer.
-        answer: Answer,
-        /// Embeddings as base64.
-        base64: bool,
-        /// The tool that is called.
-        tool: Option<String>,
-    },
-    /// It was refused, or failed.
-    Refused(Refusal),
-    /// It had not run when time was up.
-    Expired,
-    /// It had not run when the batch was cancelled.
-    Cancelled,
-}
-
 /// How the results of a batch are handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -247,35 +90,11 @@ pub enum Delivery {
 /// Files and batches.
 #[derive(Debug, Default)]
 pub(super) struct Shop {
-    files: Vec<(String, BatchFile)>,
+    /// With their owners; `None` where one was deleted.
+    files: Vec<Option<(String, BatchFile)>>,
     batches: Vec<Batch>,
     /// How far its clock is ahead.
     ahead: Duration,
-}
-
-/// A batch in the books.
-#[derive(Debug, Serialize)]
-pub struct BatchOut<'a> {
-    /// Its number.
-    pub number: u64,
-    /// In whose words it is described.
-    pub dialect: &'static str,
-    /// What the client calls it.
-    pub label: &'a Value,
-    /// How it stands.
-    pub stage: BatchStage,
-    /// When it was made.
-    pub made_at: String,
-    /// When it ended.
-    pub ended_at: Option<String>,
-    /// How many requests it has.
-    pub len: u64,
-    /// Tokens billed.
-    pub usage: Usage,
-    /// Pico-dollars billed, as text because JSON numbers are doubles to many readers.
-    pub billed_pico_usd: String,
-    /// What goes wrong with it.
-    pub faults: Vec<&'static str>,
 }
 
 /// How long a list may lag behind.
@@ -291,14 +110,24 @@ impl Simulated {
     pub fn keep_file(&mut self, now: Timestamp, key: &str, name: &str, purpose: &str, bytes: Bytes) -> u64 {
         let made_at = now + self.shop.ahead;
         let file = BatchFile { name: name.to_owned(), purpose: purpose.to_owned(), bytes, made_at };
-        self.shop.files.push((key.to_owned(), file));
+        self.shop.files.push(Some((key.to_owned(), file)));
         self.shop.files.len() as u64
     }
 
     /// A file of this key.
     pub fn file(&self, key: &str, number: u64) -> Option<&BatchFile> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
-        self.shop.files.get(index).filter(|(owner, _)| owner == key).map(|(_, file)| file)
+        let file = self.shop.files.get(index)?.as_ref();
+        file.filter(|(owner, _)| owner == key).map(|(_, file)| file)
+    }
+
+    /// The files of this key, with their numbers.
+    pub fn files(&self, key: &str) -> impl Iterator<Item = (u64, &BatchFile)> {
+        let all = (1..).zip(&self.shop.files);
+        all.filter_map(move |(number, file)| {
+            let (owner, file) = file.as_ref()?;
+            (owner == key).then_some((number, file))
+        })
     }
 
     /// Whether a key may ask at all.
@@ -348,6 +177,8 @@ impl Simulated {
             key: key.to_owned(),
             tokens,
             order,
+            deleted: Vec::new(),
+            is_deleted: false,
             cut: Vec::new(),
             asked_for: false,
             looked_at: false,
@@ -363,7 +194,7 @@ impl Simulated {
     pub fn batch(&mut self, now: Timestamp, key: &str, number: u64) -> Option<&Batch> {
         self.advance(now);
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
-        self.shop.batches.get(index).filter(|batch| batch.key == key)
+        self.shop.batches.get(index).filter(|batch| batch.key == key && !batch.is_deleted)
     }
 
     /// The batches of this key in these dialects that a list shows, the newest first.
@@ -372,7 +203,8 @@ impl Simulated {
         let clock = now + self.shop.ahead;
         let listed = |batch: &&Batch| {
             let hidden = batch.faults.contains(&BatchFault::Unlisted) && clock < batch.made_at + LIST_LAG;
-            batch.key == key && dialects.contains(&batch.order.dialect) && !hidden
+            let is_theirs = batch.key == key && dialects.contains(&batch.order.dialect);
+            is_theirs && !hidden && !batch.is_deleted
         };
         self.shop.batches.iter().rev().filter(listed).collect()
     }
@@ -434,40 +266,6 @@ impl Simulated {
         let read =
             |line: &BatchLine| line.asks.read(order.model.as_deref()).map(|asked| asked.prompt.input_tokens);
         order.lines.iter().filter_map(|line| read(line).ok()).sum()
-    }
-}
-
-impl Batch {
-    /// Whether its results are there to be asked for.
-    pub fn has_results(&self) -> bool {
-        self.stage.is_over() && !self.results.is_empty()
-    }
-
-    /// As it stands in the books.
-    pub fn out(&self) -> BatchOut<'_> {
-        BatchOut {
-            number: self.number,
-            dialect: self.order.dialect.as_str(),
-            label: &self.order.label,
-            stage: self.stage,
-            made_at: self.made_at.to_string(),
-            ended_at: self.ended_at.map(|at| at.to_string()),
-            len: self.len,
-            usage: self.usage,
-            billed_pico_usd: self.billed.pico().to_string(),
-            faults: self.faults.iter().map(|fault| fault.as_str()).collect(),
-        }
-    }
-
-    /// How many results are like this.
-    pub fn count(&self, like: impl Fn(&LineEnd) -> bool) -> u64 {
-        self.results.iter().filter(|result| like(&result.end)).count() as u64
-    }
-
-    fn end(&mut self, stage: BatchStage, at: Timestamp) {
-        self.stage = stage;
-        self.ended_at = Some(at);
-        self.order.lines = Vec::new();
     }
 }
 

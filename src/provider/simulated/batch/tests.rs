@@ -1,4 +1,8 @@
+use serde_json::Value;
+
 use super::*;
+use crate::batch::{AskError, BatchRef, Cursor, Mark};
+use crate::job::Wire;
 use crate::money::Price;
 use crate::provider::simulated::{Config, Model};
 
@@ -219,4 +223,23 @@ fn a_driver_on_virtual_time_sees_what_the_real_one_sees() {
     assert_eq!(roll.missing().count(), 0);
     let billed = simulated.totals().billed_requests;
     assert!((10..30).contains(&billed), "half of it ran: {billed}");
+}
+
+#[test]
+fn what_is_left_is_shown_until_its_owner_deletes_it() {
+    let mut simulated = simulated(&[]);
+    let number = run(&mut simulated, 5);
+    let id = format!("batch_sim_{number}");
+    let batch = BatchRef { id, mark: Mark { store: 1, number: 1 }, wire: Wire::Chat };
+    let kinds = |simulated: &mut Simulated, seconds| -> Vec<&str> {
+        simulated.left(at(seconds)).into_iter().map(|left| left.kind).collect()
+    };
+    simulated.clear_batch(at(50), KEY, &batch).unwrap();
+    assert_eq!(kinds(&mut simulated, 50), [""; 0], "it goes on");
+    simulated.clear_batch(at(100), "another", &batch).unwrap();
+    assert_eq!(kinds(&mut simulated, 100), ["answers"], "it is somebody else's");
+    simulated.clear_batch(at(100), KEY, &batch).unwrap();
+    assert_eq!(kinds(&mut simulated, 100), [""; 0]);
+    let (lines, _, end) = simulated.collect_batch(at(100), KEY, &batch, Cursor::default());
+    assert!(lines.is_empty() && matches!(end, Err(AskError::Gone(_))), "{end:?}");
 }
