@@ -17,6 +17,7 @@ use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::report::{A_DAY, Gathered, gather, lately};
 use super::super::rows::Rows;
+use super::clerk::Of;
 use super::diary::Trouble;
 use crate::catalog::calendar::local_date;
 use crate::clock::Timestamp;
@@ -29,15 +30,6 @@ use crate::webhook::{Message, Webhook};
 
 /// Jobs named in a message; the page has them all.
 const MOST_JOBS: usize = 100;
-
-/// What a report is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Of {
-    /// All that happened since the last one.
-    Night(Option<Timestamp>),
-    /// One job and its retries.
-    Job(JobId),
-}
 
 /// A report that was written.
 pub(super) struct Written {
