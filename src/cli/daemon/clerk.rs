@@ -24,6 +24,9 @@ use crate::job::JobId;
 use crate::schedule::{Missed, look};
 use crate::webhook::Message;
 
+/// A daemon that ends at the time of its report writes no second one; what ends meanwhile is in the next.
+const JUST_NOW: Duration = Duration::from_secs(60);
+
 /// What is due.
 #[derive(Clone, Debug)]
 pub enum Task {
@@ -155,10 +158,12 @@ impl Clerk {
 
     /// Writes the report of a night that ends with the daemon, where reports are wanted at all.
     pub fn last_report(&mut self, now: Timestamp) -> Result<Option<Message>, CliError> {
-        if !self.morning.is_wanted() {
+        let reported = self.diary.reported();
+        let is_told = reported.is_some_and(|reported| reported <= now && now.since(reported) < JUST_NOW);
+        if !self.morning.is_wanted() || is_told {
             return Ok(None);
         }
-        let of = Of::Night(self.diary.reported());
+        let of = Of::Night(reported);
         let mut rows = Rows::open(&self.context)?;
         let message = self.report(&of, now, &mut rows)?;
         rows.close()?;
@@ -214,6 +219,9 @@ impl Clerk {
         if interrupted.is_some() {
             return Ok(true);
         }
+        // What a report that came at another time tells, as that at the end of the daemon, is not told again.
+        let reported = self.diary.reported().filter(|reported| *reported <= now);
+        let seen = seen.max(reported.unwrap_or_default());
         let look = look(cron, zone, Missed::Run, seen, Duration::ZERO, now);
         self.diary.begin(Clockwork::Report, &rule, look.seen, look.fires)?;
         Ok(look.fires.is_some())
