@@ -1,9 +1,10 @@
 //! The virtual driver: the same engine on a clock that jumps from event to event.
 //!
 //! Providers are simulated, the store is in memory, a night takes a moment. Rehearsals run it without
-//! faults to forecast cost and finish time; tests run it with faults and cut the power at any write.
+//! faults to forecast cost and finish time; tests run it with faults and cut the power at any write, and
+//! over a store on disk for nights that follow one another.
 //!
-//! Pure: everything follows from the jobs, the routes and the simulator's seed.
+//! Pure over a store in memory: everything follows from the jobs, the routes and the simulator's seed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::check::Verdict;
 use crate::clock::Timestamp;
 use crate::engine::{BatchNews, Effect, Engine, Event, Notice};
 use crate::job::{AttemptId, Item, Job, JobId};
-use crate::ledger::JobLedger;
+use crate::ledger::{JobLedger, Ledger};
 use crate::provider::simulated::Simulated;
 use crate::record::{PartCommitted, Record, Seq};
 use crate::store::memory::MemoryStore;
@@ -58,11 +59,11 @@ impl Rows for NoRows {
 pub struct PowerCut;
 
 /// One machine, its store, its providers and its clock.
-pub struct Night<R: Rows> {
+pub struct Night<R: Rows, S: Store = MemoryStore> {
     /// What decides.
     pub engine: Engine,
     /// What is kept.
-    pub store: MemoryStore,
+    pub store: S,
     /// What answers, with its own ledger.
     pub provider: Simulated,
     /// What is read in the morning.
@@ -102,10 +103,46 @@ enum Happening {
 impl<R: Rows> Night<R> {
     /// An empty store at `now`.
     pub fn new(routes: Vec<Arc<Route>>, provider: Simulated, rows: R, now: Timestamp) -> Night<R> {
-        let mut store = MemoryStore::default();
-        let ledger = store.recover().expect("an empty store recovers");
-        Night {
-            engine: Engine::new(routes.clone(), ledger, now),
+        Night::over(MemoryStore::default(), routes, provider, rows, now).expect("an empty store recovers")
+    }
+
+    /// Accepts a job: its prompts are durable when this returns.
+    pub fn submit(&mut self, job: Arc<Job>, items: Vec<Arc<Item>>) -> Result<(), PowerCut> {
+        self.store.stage(job.clone(), items);
+        self.write()?;
+        self.store.accept(&job).expect("a staged job is accepted");
+        self.accepted(job)
+    }
+
+    /// Starts again after a power cut: calls in flight are lost, `keep_unsynced` records that were not
+    /// synced survive by luck, the index may be gone.
+    pub fn restart(&mut self, keep_unsynced: usize, lose_index: bool) {
+        self.store.power_cut(keep_unsynced);
+        if lose_index {
+            self.store.lose_index();
+        }
+        self.timeline.clear();
+        self.unsynced.clear();
+        self.drafts.forget();
+        self.sync_due = false;
+        let ledger = self.take_up().expect("a store that lost its power recovers");
+        let seen = self.seen_now();
+        self.engine = Engine::new(self.routes.clone(), ledger, seen);
+        self.wake = seen;
+    }
+}
+
+impl<R: Rows, S: Store> Night<R, S> {
+    /// Takes up at `now` what a store holds.
+    pub fn over(
+        store: S,
+        routes: Vec<Arc<Route>>,
+        provider: Simulated,
+        rows: R,
+        now: Timestamp,
+    ) -> Result<Night<R, S>, StoreError> {
+        let mut night = Night {
+            engine: Engine::new(Vec::new(), Ledger::default(), now),
             store,
             provider,
             rows,
@@ -123,7 +160,10 @@ impl<R: Rows> Night<R> {
             unsynced: VecDeque::new(),
             durable: 0,
             drafts: Drafts::default(),
-        }
+        };
+        let ledger = night.take_up()?;
+        night.engine = Engine::new(night.routes.clone(), ledger, now);
+        Ok(night)
     }
 
     /// The true time.
@@ -131,19 +171,15 @@ impl<R: Rows> Night<R> {
         self.now
     }
 
-    /// Accepts a job: its prompts are durable when this returns.
-    pub fn submit(&mut self, job: Arc<Job>, items: Vec<Arc<Item>>) -> Result<(), PowerCut> {
-        self.store.stage(job.clone(), items);
-        self.write()?;
-        self.store.accept(&job).expect("a staged job is accepted");
+    /// Takes up a job whose prompts are durable.
+    pub fn accepted(&mut self, job: Arc<Job>) -> Result<(), PowerCut> {
         self.rows.add(&job, 0, 0);
         self.event(Event::Accepted(job))
     }
 
     /// Brings the engine an event of the user's.
     pub fn event(&mut self, event: Event) -> Result<(), PowerCut> {
-        let seen = Timestamp::from_micros(self.now.micros() + self.clock_error);
-        for effect in self.engine.handle(seen, event) {
+        for effect in self.engine.handle(self.seen_now(), event) {
             self.carry_out(effect)?;
         }
         Ok(())
@@ -151,10 +187,7 @@ impl<R: Rows> Night<R> {
 
     /// Goes on to the next moment at which something happens; `false` when nothing ever will.
     pub fn step(&mut self) -> Result<bool, PowerCut> {
-        // The engine names its times by the machine's clock.
-        let wake = Timestamp::from_micros(self.wake.micros() - self.clock_error);
-        let next = self.timeline.first_key_value().map(|(&(at, _), _)| at);
-        let next = next.unwrap_or(Timestamp::MAX).min(wake);
+        let next = self.next();
         if next >= Timestamp::from_micros(Timestamp::MAX.micros() / 2) {
             return Ok(false);
         }
@@ -176,23 +209,33 @@ impl<R: Rows> Night<R> {
         Ok(())
     }
 
+    /// Goes on to a moment, doing all that happens until then.
+    pub fn advance(&mut self, to: Timestamp) -> Result<(), PowerCut> {
+        while self.next() <= to && self.step()? {}
+        self.now = self.now.max(to);
+        Ok(())
+    }
+
+    /// The machine is asleep until then: what happens meanwhile is noticed when it wakes.
+    pub fn sleep(&mut self, until: Timestamp) {
+        self.now = self.now.max(until);
+    }
+
+    fn next(&self) -> Timestamp {
+        // The engine names its times by the machine's clock.
+        let wake = Timestamp::from_micros(self.wake.micros() - self.clock_error);
+        let next = self.timeline.first_key_value().map(|(&(at, _), _)| at);
+        next.unwrap_or(Timestamp::MAX).min(wake)
+    }
+
     /// Whether every job is over.
     pub fn is_over(&self) -> bool {
         self.engine.ledger().jobs().all(|(_, state)| state.finished_at.is_some())
     }
 
-    /// Starts again after a power cut: calls in flight are lost, `keep_unsynced` records that were not
-    /// synced survive by luck, the index may be gone.
-    pub fn restart(&mut self, keep_unsynced: usize, lose_index: bool) {
-        self.store.power_cut(keep_unsynced);
-        if lose_index {
-            self.store.lose_index();
-        }
-        self.timeline.clear();
-        self.unsynced.clear();
-        self.drafts.forget();
-        self.sync_due = false;
-        let ledger = self.store.recover().expect("a store that lost its power recovers");
+    /// Recovers the store, and brings the rows that are not in any part yet.
+    fn take_up(&mut self) -> Result<Ledger, StoreError> {
+        let ledger = self.store.recover()?;
         self.durable = ledger.globals.seq;
         let mut from = None;
         for (job, state) in ledger.jobs().filter(|(_, state)| state.finished_at.is_none()) {
@@ -201,13 +244,13 @@ impl<R: Rows> Night<R> {
         }
         if let Some(from) = from {
             let rows = &mut self.rows;
-            self.store
-                .replay(from, &mut |seq, record| rows.push(seq, &record))
-                .expect("the journal is whole");
+            self.store.replay(from, &mut |seq, record| rows.push(seq, &record))?;
         }
-        let seen = Timestamp::from_micros(self.now.micros() + self.clock_error);
-        self.engine = Engine::new(self.routes.clone(), ledger, seen);
-        self.wake = seen;
+        Ok(ledger)
+    }
+
+    fn seen_now(&self) -> Timestamp {
+        Timestamp::from_micros(self.now.micros() + self.clock_error)
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), PowerCut> {
@@ -228,7 +271,7 @@ impl<R: Rows> Night<R> {
         match effect {
             Effect::Record(records) => {
                 self.write()?;
-                self.store.append(&records).expect("memory takes what is appended");
+                self.store.append(&records).expect("the store takes what is appended");
                 if R::WANTED {
                     self.unsynced.extend(records);
                 }
@@ -303,7 +346,7 @@ impl<R: Rows> Night<R> {
     fn make_durable(&mut self) -> Result<Seq, PowerCut> {
         self.sync_due = false;
         self.write()?;
-        let durable = self.store.sync().expect("memory syncs");
+        let durable = self.store.sync().expect("the store syncs");
         for record in std::mem::take(&mut self.unsynced) {
             self.durable += 1;
             self.rows.push(self.durable, &record);

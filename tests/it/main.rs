@@ -58,5 +58,7 @@ mod smoke;
 mod support;
 /// Bad keys, no credit, retired models, providers that are down.
 mod trouble;
+/// Seven nights in a row: schedules, sleep, power cuts and budgets, on virtual time.
+mod week;
 /// Jobs done by the binary: submit, run, daemon, plan, demo.
 mod work;

@@ -17,7 +17,7 @@ use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::session::Hold;
 use super::diary::Trouble;
-use super::submit::{passes, submit};
+use super::submit::{Offer, passes, submit};
 use crate::clock::Timestamp;
 use crate::config::Watch;
 use crate::input::FileKind;
@@ -80,6 +80,7 @@ impl Folder {
 pub(super) fn take(
     watch: &Watch,
     file: &Finished,
+    now: Timestamp,
     context: &Context,
     hold: &mut Hold,
 ) -> Result<Option<Trouble>, CliError> {
@@ -87,7 +88,9 @@ pub(super) fn take(
         return Ok(None);
     }
     let rejected = watch.dir.join("rejected");
-    let submitted = submit(&file.path, &watch.terms, None, None, rejected.clone(), context, hold);
+    let terms = &watch.terms;
+    let offer = Offer { file: &file.path, terms, key: None, tag: None, rejects: rejected.clone() };
+    let submitted = submit(offer, now, context, hold);
     // What was written to or replaced meanwhile is a file that nobody has read.
     if stamp_of(&file.path) != Some(file.stamp) {
         return Ok(None);

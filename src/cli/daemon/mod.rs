@@ -4,6 +4,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `attend` | a thread that looks at the clock and into folders |
+//! | [`clerk`] | what is due at a moment, and doing it |
 //! | `schedules`, `folders`, `submit` | firings and files become jobs |
 //! | `morning` | the report of the night |
 //! | `diary` | what of this must survive a restart |
@@ -30,6 +31,7 @@ use crate::serve::Server;
 use crate::view::Waiting;
 
 mod attend;
+pub mod clerk;
 mod diary;
 mod folders;
 mod harden;
@@ -39,7 +41,8 @@ mod reload;
 mod schedules;
 mod submit;
 
-use attend::{Attendant, Clerk, Order};
+use attend::{Attendant, Order};
+use clerk::Clerk;
 use notify::Pulse;
 
 /// Works until a signal, a time, or until nothing is left to do.
@@ -99,7 +102,7 @@ fn ended(worked: Worked, args: &DaemonArgs, context: &Context) -> Result<Exit, C
     let is_over = !matches!(worked, Worked::Interrupted | Worked::Abandoned);
     if is_over && (args.drain || args.until.is_some()) {
         // What was done is done; a report that cannot be written is only told.
-        if let Err(error) = Clerk::last_report(context) {
+        if let Err(error) = Clerk::close_the_night(context) {
             tracing::error!("the report was not written: {}", error.human(false).trim());
         }
     }

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::TimeZone;
 use chrono_tz::Tz;
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::report::{A_DAY, Gathered, gather, lately};
 use super::super::rows::Rows;
+use super::clerk::Of;
 use super::diary::Trouble;
 use crate::catalog::calendar::local_date;
 use crate::clock::Timestamp;
@@ -29,15 +31,6 @@ use crate::webhook::{Message, Webhook};
 
 /// Jobs named in a message; the page has them all.
 const MOST_JOBS: usize = 100;
-
-/// What a report is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Of {
-    /// All that happened since the last one.
-    Night(Option<Timestamp>),
-    /// One job and its retries.
-    Job(JobId),
-}
 
 /// A report that was written.
 pub(super) struct Written {
@@ -59,7 +52,7 @@ pub(super) fn write(
     let (jobs, name, since) = match of {
         Of::Night(last) => {
             let since = last.unwrap_or(now - A_DAY).min(now);
-            (lately(&rows.views, now, now.since(since)), local_date(now, zone).to_string(), Some(since))
+            (lately(&rows.views, now, now.since(since)), name(*last, zone, now), Some(since))
         }
         Of::Job(job) => (vec![job.clone()], job.to_string(), None),
     };
@@ -71,6 +64,14 @@ pub(super) fn write(
         Document { r#type: "report.ready", data: Data::of(&report.jobs, &report.needs, &path, since, now) };
     let body = serde_json::to_string(&document).map_err(anyhow::Error::from)?;
     Ok(Written { path, message: Message { id: format!("report_{name}_{}", now.micros() / 1_000_000), body } })
+}
+
+/// The day's date; where a report was written on it already, the time of day too, so that none takes the
+/// place of another.
+fn name(last: Option<Timestamp>, zone: Tz, now: Timestamp) -> String {
+    let is_second = last.is_some_and(|last| local_date(last, zone) == local_date(now, zone));
+    let time = zone.from_utc_datetime(&now.utc().naive_utc());
+    time.format(if is_second { "%Y-%m-%d-%H%M" } else { "%Y-%m-%d" }).to_string()
 }
 
 fn need(trouble: &Trouble) -> Need {
@@ -194,6 +195,19 @@ impl<'a> Data<'a> {
 mod tests {
     use super::*;
     use crate::cli::samples;
+
+    #[test]
+    fn a_second_report_of_a_day_has_a_name_of_its_own() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-11-22T23:30:00Z");
+        for (last, expected) in [
+            (None, "2026-11-23"),
+            (Some(at("2026-11-22T22:30:00Z")), "2026-11-23"),
+            (Some(at("2026-11-22T23:00:00Z")), "2026-11-23-0030"),
+        ] {
+            assert_eq!(name(last, Tz::Europe__Berlin, now), expected);
+        }
+    }
 
     #[test]
     fn what_is_posted_has_the_numbers_and_no_words_of_others() {

@@ -11,7 +11,7 @@ use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::session::Hold;
 use super::diary::Trouble;
-use super::submit::{passes, submit};
+use super::submit::{Offer, passes, submit};
 use crate::clock::Timestamp;
 use crate::config::Schedule;
 
@@ -23,6 +23,7 @@ const TAG: &str = "schedule";
 pub(super) fn fire(
     schedule: &Schedule,
     firing: Timestamp,
+    now: Timestamp,
     context: &Context,
     hold: &mut Hold,
 ) -> Result<Vec<Trouble>, CliError> {
@@ -32,7 +33,9 @@ pub(super) fn fire(
     for file in files {
         let key = format!("schedule {name} {firing} {}", file.display());
         let tag = Some((TAG, name.as_str()));
-        match submit(&file, &schedule.terms, Some(key), tag, rejects.clone(), context, hold) {
+        let terms = &schedule.terms;
+        let offer = Offer { file: &file, terms, key: Some(key), tag, rejects: rejects.clone() };
+        match submit(offer, now, context, hold) {
             Ok(queued) => {
                 tracing::info!(schedule = name, %firing, job = %queued.job_id, items = queued.items, file = %file.display(), "submitted");
             }

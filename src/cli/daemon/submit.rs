@@ -13,26 +13,38 @@ use super::super::exit::Exit;
 use super::super::queue::queue;
 use super::super::session::Hold;
 use super::super::submit::Queued;
-use crate::clock;
+use crate::clock::Timestamp;
 use crate::config::{Config, Terms};
 
-/// Queues one file; `key` names its job where it is not to be named by its content.
+/// A file, and what is asked of its job.
+pub(super) struct Offer<'a> {
+    /// Which.
+    pub(super) file: &'a Path,
+    /// What its job asks for.
+    pub(super) terms: &'a Terms,
+    /// Names its job where it is not to be named by its content.
+    pub(super) key: Option<String>,
+    /// A tag its job carries.
+    pub(super) tag: Option<(&'a str, &'a str)>,
+    /// Where lines that are left out are written.
+    pub(super) rejects: PathBuf,
+}
+
+/// Queues one file.
 pub(super) fn submit(
-    file: &Path,
-    terms: &Terms,
-    key: Option<String>,
-    tag: Option<(&str, &str)>,
-    rejects: PathBuf,
+    offer: Offer<'_>,
+    now: Timestamp,
     context: &Context,
     hold: &mut Hold,
 ) -> Result<Queued, CliError> {
-    let mut ask = asked(terms, tag, context.config()?)?;
-    ask.key = key;
-    ask.rejects = Some(rejects);
-    queue(file, &ask, false, context, hold)
+    let mut ask = asked(&offer, context.config()?, now)?;
+    ask.key = offer.key;
+    ask.rejects = Some(offer.rejects);
+    queue(offer.file, &ask, false, context, hold)
 }
 
-fn asked(terms: &Terms, tag: Option<(&str, &str)>, config: &Config) -> Result<Ask, CliError> {
+fn asked(offer: &Offer<'_>, config: &Config, now: Timestamp) -> Result<Ask, CliError> {
+    let Offer { terms, tag, .. } = offer;
     let flags = JobFlags {
         prompt: terms.prompt.clone(),
         system: terms.system.clone(),
@@ -42,11 +54,11 @@ fn asked(terms: &Terms, tag: Option<(&str, &str)>, config: &Config) -> Result<As
         ..JobFlags::default()
     };
     let mut defaults = terms.defaults.clone();
-    if let Some((name, value)) = tag {
+    if let Some((name, value)) = *tag {
         defaults.options.tags.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
     let config = Config { defaults, ..config.clone() };
-    ask(&flags, &QueueFlags::default(), &config, clock::now())
+    ask(&flags, &QueueFlags::default(), &config, now)
 }
 
 /// Whether another try may succeed without anyone doing anything: the store is busy, the disk full.

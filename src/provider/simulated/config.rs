@@ -169,6 +169,8 @@ pub struct Faults {
     pub revoked_keys: BTreeSet<String>,
     /// Outages, from and until: everything gets a 503.
     pub down: Vec<(Timestamp, Timestamp)>,
+    /// The same for one key alone.
+    pub down_for: Vec<(String, Timestamp, Timestamp)>,
 }
 
 impl Default for Faults {
@@ -180,13 +182,16 @@ impl Default for Faults {
             retired: BTreeSet::new(),
             revoked_keys: BTreeSet::new(),
             down: Vec::new(),
+            down_for: Vec::new(),
         }
     }
 }
 
 impl Faults {
-    pub(crate) fn is_down(&self, now: Timestamp) -> bool {
-        self.down.iter().any(|&(from, until)| from <= now && now < until)
+    pub(crate) fn is_down(&self, now: Timestamp, key: &str) -> bool {
+        let holds = |&(from, until): &(Timestamp, Timestamp)| from <= now && now < until;
+        let of_key = self.down_for.iter().filter(|(of, ..)| of == key).map(|&(_, from, until)| (from, until));
+        self.down.iter().any(holds) || of_key.into_iter().any(|down| holds(&down))
     }
 
     /// Applies a change from outside; nothing changes where it is refused.
@@ -280,9 +285,9 @@ mod tests {
         let mut faults = Faults::default();
         let down = |down| FaultChange { down: Some(down), ..FaultChange::default() };
         faults.change(at(5), down(true)).unwrap();
-        assert!(!faults.is_down(at(4)) && faults.is_down(at(5)) && faults.is_down(at(1_000_000)));
+        assert!(!faults.is_down(at(4), "") && faults.is_down(at(5), "") && faults.is_down(at(1_000_000), ""));
         faults.change(at(9), down(false)).unwrap();
-        assert!(!faults.is_down(at(9)));
+        assert!(!faults.is_down(at(9), ""));
     }
 
     #[test]

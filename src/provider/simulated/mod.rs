@@ -311,7 +311,7 @@ impl Simulated {
         chance: &mut Chance,
     ) -> Result<Act, Refusal> {
         let faults = &self.config.faults;
-        if faults.is_down(now) {
+        if faults.is_down(now, request.key) {
             return Err(Refusal::down());
         }
         if faults.revoked_keys.contains(request.key) || !lets_in(&self.config.keys, request.key) {

@@ -7,7 +7,7 @@
 mod audit;
 mod budgets;
 mod calm;
-mod chance;
+pub(crate) mod chance;
 mod free;
 mod invariants;
 mod rows;

@@ -133,7 +133,7 @@ impl Simulated {
     /// Whether a key may ask at all.
     pub fn let_in(&self, now: Timestamp, key: &str) -> Result<(), Refusal> {
         let faults = &self.config.faults;
-        if faults.is_down(now) {
+        if faults.is_down(now, key) {
             return Err(Refusal::down());
         }
         if faults.revoked_keys.contains(key) || !super::lets_in(&self.config.keys, key) {
