@@ -18,6 +18,10 @@ use crate::plan::estimate::class_of;
 use crate::plan::odds::Odds;
 use crate::plan::tally::{ModelIndex, Spent, TalliedModel, Tally};
 
+mod dispatch;
+
+pub use dispatch::{DispatchView, LimitView, PlannedHour};
+
 /// Why pending items are not being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

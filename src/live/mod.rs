@@ -338,6 +338,9 @@ impl Driver {
             }
             Request::Metrics => drop(reply.send(Response::Metrics(self.metrics()))),
             Request::Allowances => drop(reply.send(Response::Allowances(self.engine.allowances()))),
+            Request::Dispatch => {
+                drop(reply.send(Response::Dispatch(self.engine.dispatch_views(clock::now()))));
+            }
             Request::Odds => {
                 drop(reply.send(Response::Odds(OddsView::all(self.engine.ledger()))));
             }
