@@ -8,27 +8,19 @@ window, and axe finds no serious fault.
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
+from chromium import browser_path
+
 BASE, FOLDER = sys.argv[1].rstrip("/"), Path(sys.argv[2])
 FOLDER.mkdir(parents=True, exist_ok=True)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECTIONS = ("spend", "windows", "jobs", "models", "failures")
 WIDTHS = (1280, 390)
 # Marks that turn the writing direction and a terminal's escape: they may be shown, never be there.
 HIDDEN = "\u202e\u2066\u200b\u001b"
-
-
-def browser_path():
-    named = os.environ.get("OVERNIGHT_TEST_BROWSER")
-    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
-        sys.exit("no Chromium is here; run tests/run, or name one in OVERNIGHT_TEST_BROWSER")
-    return found
 
 
 def axe():
