@@ -56,6 +56,9 @@ def home(page, axe_source, name):
     expect(page.locator("#jobs tbody tr").first).to_be_visible()
     expect(page.locator("#models tbody tr").first).to_be_visible()
     expect(page.locator("#windows .track .now").first).to_be_attached()
+    expect(page.locator("#windows .busy .sends").first).to_be_attached()
+    expect(page.locator("#windows .busy .words").first).to_contain_text("planned")
+    expect(page.locator("#models .limits li").first).to_contain_text("of 2,000 requests stated by the provider")
     failure = page.locator("#failures summary").first
     failure.click()
     expect(page.locator("#failures .sample").first).to_be_visible()

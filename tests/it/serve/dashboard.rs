@@ -55,7 +55,7 @@ fn submit(api: &Api, body: &Value) -> String {
 
 /// A provider that takes its time and does not always answer.
 fn world() -> Config {
-    let limits = Limits { concurrency: Some(6), ..Limits::default() };
+    let limits = Limits { concurrency: Some(6), rpm: Some(2_000), ..Limits::default() };
     let mut config = Config { account_limits: limits, ..provider(Duration::from_millis(700)) };
     for (fault, rate) in [("refusal", 0.1), ("content-filter", 0.05)] {
         config.faults.rates.set(fault.parse().unwrap(), rate).unwrap();

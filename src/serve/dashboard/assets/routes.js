@@ -20,13 +20,14 @@ function row(route) {
   const paused = route.paused_until && `paused until ${moment(route.paused_until, true)}`;
   return h('tr', null, h('th', { scope: 'row' }, h('bdi', null, route.route)),
     h('td.num', null, `${count(route.in_flight)} of ${count(route.calls_at_most)}`),
-    h('td', null, limits.length ? h('ul.limits', null, limits.map(limit)) : h('span.muted', null, 'no limit is known')),
+    h('td', null, limits.length ? h('ul.limits', null, limits.map((one) => limit(one, route.route))) : h('span.muted', null, 'no limit is known')),
     h('td.num', { class: `num ${fullest > 0.9 ? 'warn' : ''}` }, percent(1 - Math.min(1, fullest), 1)),
     h('td', { class: route.trouble ? 'bad' : 'muted' }, route.trouble ?? paused ?? (route.in_flight ? 'sending' : 'idle')));
 }
 
-function limit(one) {
+function limit(one, route) {
+  const whose = [one.of !== route && ` of all ${one.of} takes`, one.learned && ' stated by the provider'];
   return h('li', null,
     h('span.meter', { 'aria-hidden': 'true' }, h('i', { style: { width: `${100 * one.share}%` } })),
-    h('span', null, `${short(one.used)} of ${short(one.limit)} ${WORDS[one.counts] ?? one.counts}`, h('small', null, one.learned ? ' stated by the provider' : '')));
+    h('span', null, `${short(one.used)} of ${short(one.limit)} ${WORDS[one.counts] ?? one.counts}`, h('small', null, whose.filter(Boolean))));
 }
