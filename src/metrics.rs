@@ -106,7 +106,7 @@ struct Sum {
     succeeded: u64,
     rejected: BTreeMap<&'static str, u64>,
     errors: BTreeMap<&'static str, u64>,
-    cost: Usd,
+    windows: BTreeMap<Arc<str>, Usd>,
     input: u64,
     output: u64,
     latency: Vec<u64>,
@@ -120,7 +120,9 @@ impl Sum {
                 *sums.entry(code.as_str()).or_default() += n;
             }
         }
-        self.cost += stats.cost;
+        for (window, cost) in &stats.windows {
+            *self.windows.entry(window.clone()).or_default() += *cost;
+        }
         self.input += stats.usage.input;
         self.output += stats.usage.output;
         self.latency.resize(self.latency.len().max(stats.latency.len()), 0);
@@ -168,7 +170,11 @@ fn attempts(ledger: &Ledger, page: &mut Page) {
     }
     page.family("overnight_cost_usd_total", "counter", "What calls cost, useful or not.");
     for (route, sum) in &routes {
-        page.line("overnight_cost_usd_total", route, Decimal(sum.cost));
+        for (window, cost) in &sum.windows {
+            let [provider, model, lane] = *route;
+            let labels = [provider, model, lane, ("price_window", &**window)];
+            page.line("overnight_cost_usd_total", &labels, Decimal(*cost));
+        }
     }
 }
 

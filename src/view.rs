@@ -18,6 +18,10 @@ use crate::plan::estimate::class_of;
 use crate::plan::odds::Odds;
 use crate::plan::tally::{ModelIndex, Spent, TalliedModel, Tally};
 
+mod dispatch;
+
+pub use dispatch::{DispatchView, LimitView, PlannedHour};
+
 /// Why pending items are not being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +48,8 @@ pub enum Waiting {
     NoRoute,
     /// No process owns the store.
     NoDaemon,
+    /// The disk is full: what cannot be written down is not sent.
+    Disk,
 }
 
 impl Waiting {
@@ -61,6 +67,7 @@ impl Waiting {
             Waiting::Duplicate => "duplicate",
             Waiting::NoRoute => "no_route",
             Waiting::NoDaemon => "no_daemon",
+            Waiting::Disk => "disk",
         }
     }
 }
@@ -159,6 +166,16 @@ pub struct RouteView {
 }
 
 impl JobView {
+    /// Of a job of which nothing is sent, whatever else its items wait for.
+    pub fn held_up(&mut self, waiting: Waiting, why: &str) {
+        if self.finished_at.is_some() || self.counts.pending == 0 {
+            return;
+        }
+        self.waiting = BTreeMap::from([(waiting, self.counts.pending)]);
+        self.waiting_for = Some(why.to_owned());
+        (self.waiting_until, self.per_minute, self.eta) = (None, None, None);
+    }
+
     /// What the ledger alone knows of a job.
     pub fn of(job: &Job, state: &JobLedger) -> JobView {
         let words = |codes: &BTreeMap<crate::attempt::ErrorCode, u64>| {

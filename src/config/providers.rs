@@ -53,12 +53,15 @@ fn one(
     let example =
         example.cloned().unwrap_or_else(|| format!("{}_API_KEY", name.to_uppercase().replace('-', "_")));
     let key: Option<Reference> = section.get("api_key", log, |value| secrets::reference(value, &example));
+    // A key that is given is there to be sent, to a provider that usually wants none, too.
+    let wants_none = known.is_some_and(|provider| provider.auth == Auth::None);
+    let by_key = (wants_none && key.is_some()).then_some(Auth::Bearer);
     let settings = ProviderSettings {
         configured: true,
         family: section.get("kind", log, family),
         base_url: section.get("base_url", log, base_url),
         resource: section.get("resource", log, resource),
-        auth: section.get("auth", log, auth),
+        auth: section.get("auth", log, auth).or(by_key),
         key: Key::Missing,
         headers: headers(section, env, log),
         wires: section.get("wires", log, wires),

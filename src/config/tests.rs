@@ -219,6 +219,19 @@ fn flag_over_environment_over_file_over_default() {
 }
 
 #[test]
+fn a_key_that_is_given_is_sent_to_a_provider_that_usually_wants_none() {
+    let key = |more: &str| {
+        let text = format!("[providers.ollama]\nbase_url = \"http://box:11434/v1\"\n{more}");
+        let config = check_with(&text, &[("BOX_KEY", CANARY)], &[]).unwrap();
+        let ollama = config.catalog.endpoints().into_iter().find(|end| &*end.provider == "ollama").unwrap();
+        ollama.key.map(|key| key.expose().to_owned())
+    };
+    assert_eq!(key(""), None);
+    assert_eq!(key("api_key = \"env:BOX_KEY\"").as_deref(), Some(CANARY));
+    assert_eq!(key("api_key = \"env:BOX_KEY\"\nauth = \"none\""), None, "as it is said");
+}
+
+#[test]
 fn variables_reach_every_kind_of_key() {
     let variables = [
         ("OVERNIGHT_PROVIDERS__GPU_BOX__RPM", "60"),

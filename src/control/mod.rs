@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobId;
 use crate::record::JobChange;
-use crate::view::{AllowanceView, BudgetView, JobView, OddsView};
+use crate::view::{AllowanceView, BudgetView, DispatchView, JobView, OddsView};
 
 mod client;
 mod place;
@@ -109,6 +109,8 @@ pub enum Request {
     Budgets,
     /// What is left of what accounts give for nothing.
     Allowances,
+    /// What every route at work may send, and what is planned for it.
+    Dispatch,
     /// What checks taught of the models.
     Odds,
     /// Forget it; answered when that is durable.
@@ -135,6 +137,7 @@ impl Request {
             Request::Views
             | Request::Budgets
             | Request::Allowances
+            | Request::Dispatch
             | Request::Odds
             | Request::ResetOdds { .. }
             | Request::ViewsOf { .. }
@@ -160,6 +163,8 @@ pub enum Response {
     Budgets(Vec<BudgetView>),
     /// To [`Request::Allowances`].
     Allowances(Vec<AllowanceView>),
+    /// To [`Request::Dispatch`].
+    Dispatch(Vec<DispatchView>),
     /// To [`Request::Odds`].
     Odds(Vec<OddsView>),
     /// To [`Request::Metrics`].

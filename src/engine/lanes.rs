@@ -164,6 +164,12 @@ impl Lanes {
         self.accounts[self.lanes[lane].account].1.shut().map(|shut| shut.probe_at)
     }
 
+    /// The account of a lane by its name, and what it may send.
+    pub(super) fn account_quota(&self, lane: usize) -> (&Arc<str>, &Quota) {
+        let (name, _, quota) = &self.accounts[self.lanes[lane].account];
+        (name, quota)
+    }
+
     /// The account a lane belongs to.
     pub(super) fn account(&mut self, lane: usize) -> &mut Account {
         let account = self.lanes[lane].account;

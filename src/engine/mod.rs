@@ -50,6 +50,7 @@ mod hedge;
 mod lanes;
 mod odds;
 mod outcome;
+mod outlook;
 mod problem;
 mod queue;
 mod reload;

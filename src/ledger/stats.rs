@@ -3,6 +3,7 @@
 //! Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct RouteStats {
     pub usage: Usage,
     /// Answers by latency: bucket `b` counts those under 1 ms × 2^(b/4).
     pub latency: Vec<u32>,
+    /// What its attempts cost, by the price window they fell into.
+    pub windows: BTreeMap<Arc<str>, Usd>,
 }
 
 impl RouteStats {
@@ -35,6 +38,7 @@ impl RouteStats {
     /// Adds one attempt up.
     pub(super) fn observe(&mut self, ended: &Ended) {
         self.cost += ended.cost;
+        *self.windows.entry(ended.route.window.clone()).or_default() += ended.cost;
         self.usage += ended.usage.unwrap_or_default();
         let code = ended.error.as_ref().map_or(ErrorCode::Internal, |(code, _)| *code);
         match ended.status {

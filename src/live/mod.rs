@@ -190,6 +190,7 @@ pub async fn run(
         stop_asked: false,
         wake: now,
         notices: Vec::new(),
+        full: None,
     };
     driver.event(Event::Budgets(Box::new(setup.limits)));
     let ended = driver.drive(until, &mut requests, &mut news, stop, &mut show).await;
@@ -227,6 +228,8 @@ struct Driver {
     stop_asked: bool,
     wake: Timestamp,
     notices: Vec<Notice>,
+    /// Why nothing can be written down.
+    full: Option<String>,
 }
 
 impl Driver {
@@ -296,14 +299,14 @@ impl Driver {
             let now = clock::now();
             if now.since(shown) >= SHOW_EVERY || shown > now {
                 shown = now;
-                show(Show::Views(&self.engine.views(now)));
+                show(Show::Views(&self.views(now)));
             }
             if let Some(deadline) = stopping {
                 if self.engine.in_flight() == 0 || tokio::time::Instant::now() >= deadline {
                     return Ok(Ended::Stopped);
                 }
             } else if let Some(ended) = self.has_ended(&until, now) {
-                show(Show::Views(&self.engine.views(now)));
+                show(Show::Views(&self.views(now)));
                 return Ok(ended);
             }
         }
@@ -326,6 +329,7 @@ impl Driver {
             News::DiskFull(trouble) => {
                 show(Show::DiskFull(trouble.as_deref()));
                 self.event(Event::Hold(trouble.is_some()));
+                self.full = trouble;
             }
             News::ResultsBlocked(trouble) => show(Show::ResultsBlocked(trouble.as_deref())),
             News::Fatal(why) => return Err(LiveError::Fatal(why)),
@@ -338,12 +342,15 @@ impl Driver {
         match request {
             Request::Adopt { job } => self.adopt(job, known, reply),
             _ if !known => drop(reply.send(no_such_job(&request))),
-            Request::Views => drop(reply.send(Response::Views(self.engine.views(clock::now())))),
+            Request::Views => drop(reply.send(Response::Views(self.views(clock::now())))),
             Request::Budgets => {
                 drop(reply.send(Response::Budgets(self.engine.budgets(clock::now()))));
             }
             Request::Metrics => drop(reply.send(Response::Metrics(self.metrics()))),
             Request::Allowances => drop(reply.send(Response::Allowances(self.engine.allowances()))),
+            Request::Dispatch => {
+                drop(reply.send(Response::Dispatch(self.engine.dispatch_views(clock::now()))));
+            }
             Request::Odds => {
                 drop(reply.send(Response::Odds(OddsView::all(self.engine.ledger()))));
             }
@@ -352,12 +359,12 @@ impl Driver {
                 self.changing.push_back((self.engine.ledger().globals.seq, reply));
             }
             Request::View { job } => {
-                let view = self.engine.view(&job, clock::now());
+                let view = self.view(&job, clock::now());
                 drop(reply.send(Response::Views(view.into_iter().collect())));
             }
             Request::ViewsOf { jobs } => {
                 let now = clock::now();
-                let views = jobs.iter().filter_map(|job| self.engine.view(job, now));
+                let views = jobs.iter().filter_map(|job| self.view(job, now));
                 drop(reply.send(Response::Views(views.collect())));
             }
             Request::Change { job, change } => self.change(job, change, reply),
@@ -378,9 +385,30 @@ impl Driver {
         }
     }
 
+    /// All jobs, as they are shown.
+    fn views(&mut self, now: Timestamp) -> Vec<JobView> {
+        let mut views = self.engine.views(now);
+        views.iter_mut().for_each(|view| self.explain(view));
+        views
+    }
+
+    /// One of them.
+    fn view(&mut self, job: &JobId, now: Timestamp) -> Option<JobView> {
+        let mut view = self.engine.view(job, now)?;
+        self.explain(&mut view);
+        Some(view)
+    }
+
+    /// Adds what the engine does not know: why it may not send.
+    fn explain(&self, view: &mut JobView) {
+        if let Some(why) = &self.full {
+            view.held_up(Waiting::Disk, why);
+        }
+    }
+
     fn metrics(&mut self) -> String {
         let now = clock::now();
-        let (views, budgets) = (self.engine.views(now), self.engine.budgets(now));
+        let (views, budgets) = (self.views(now), self.engine.budgets(now));
         let (ledger, routes) = (self.engine.ledger(), self.engine.routes());
         metrics::render(&Seen { ledger, views: &views, budgets: &budgets, routes: &routes, now })
     }

@@ -37,6 +37,11 @@ fn stats(succeeded: u64, latency: &[(usize, u32)]) -> RouteStats {
         cost: Usd::from_pico(1_500_000_000_001),
         usage: Usage { input: 100, output: 10, ..Usage::default() },
         latency: buckets,
+        windows: [
+            ("flat".into(), Usd::from_pico(500_000_000_000)),
+            ("off-peak".into(), Usd::from_pico(1_000_000_000_001)),
+        ]
+        .into(),
     }
 }
 
@@ -80,7 +85,8 @@ fn routes_add_up_over_jobs_and_money_to_the_last_pico_dollar() {
             &format!("overnight_attempts_total{{{small},status=\"succeeded\",error_code=\"\"}} 10"),
             &format!("overnight_attempts_total{{{small},status=\"rejected\",error_code=\"not_json\"}} 4"),
             &format!("overnight_attempts_total{{{large},status=\"error\",error_code=\"rate_limited\"}} 1"),
-            &format!("overnight_cost_usd_total{{{small}}} 3.000000000002"),
+            &format!("overnight_cost_usd_total{{{small},price_window=\"flat\"}} 1.000000000000"),
+            &format!("overnight_cost_usd_total{{{small},price_window=\"off-peak\"}} 2.000000000002"),
             &format!("overnight_input_tokens_total{{{small}}} 200"),
             "overnight_list_cost_usd_total 6.000000000000",
             // Four quarters of 2^10 ms and one of a millisecond, twice.

@@ -172,6 +172,22 @@ impl Quota {
         }
     }
 
+    /// Every limit a minute in force: what it counts, how much, what was taken in the last minute, and
+    /// whether the provider stated it.
+    pub fn used(&self, now: Timestamp) -> Vec<(&'static str, u64, u64, bool)> {
+        let buckets = [
+            ("requests", &self.requests, self.learned.rpm),
+            ("tokens", &self.tokens, self.learned.tpm),
+            ("input_tokens", &self.input, self.learned.input_tpm),
+            ("output_tokens", &self.output, self.learned.output_tpm),
+        ];
+        let used = buckets.into_iter().filter_map(|(counts, bucket, learned)| {
+            let limit = bucket.limit?;
+            Some((counts, limit, bucket.window.sum(now), learned == Some(limit)))
+        });
+        used.collect()
+    }
+
     /// Calls in flight.
     pub fn in_flight(&self) -> u32 {
         self.in_flight

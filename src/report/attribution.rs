@@ -15,6 +15,7 @@ use crate::report::against::Against;
 use crate::report::by::Key;
 use crate::report::forecast::Basis;
 use crate::report::groups::{GroupRow, Groups};
+use crate::report::places::{PlaceRow, Places};
 use crate::report::row::{AttemptRow, ResultRow};
 use crate::report::savings::Savings;
 use crate::report::sums::Sums;
@@ -32,6 +33,8 @@ pub struct Attribution {
     pub models: Vec<GroupRow>,
     /// Spend by hour and price window, oldest first.
     pub hours: Vec<HourRow>,
+    /// Calls by step, route and price window, and what brought them there.
+    pub places: Vec<PlaceRow>,
     /// Items that did not succeed, by reason and the model that was asked last; most first.
     pub failures: Vec<FailureRow>,
     /// Against list price, the strongest model alone, and running at once.
@@ -77,6 +80,7 @@ pub struct Books<'a> {
     groups: Groups,
     models: Groups,
     hours: Groups,
+    places: Places,
     failures: BTreeMap<(String, Option<String>), u64>,
     savings: Savings,
     seen: Option<(Timestamp, Timestamp)>,
@@ -95,6 +99,7 @@ impl<'a> Books<'a> {
             groups: Groups::by(by),
             models: Groups::by(&[Key::Model]),
             hours: Groups::by(&[Key::Hour, Key::Window]),
+            places: Places::default(),
             failures: BTreeMap::new(),
             savings: Savings::default(),
             seen: None,
@@ -120,6 +125,7 @@ impl<'a> Books<'a> {
         for groups in [&mut self.groups, &mut self.models, &mut self.hours] {
             groups.add_attempt(row, &tags, &otherwise, is_retry);
         }
+        self.places.add(row);
         self.savings.add(row, &otherwise);
         let (first, last) = self.seen.unwrap_or((row.ended_at, row.ended_at));
         self.seen = Some((first.min(row.ended_at), last.max(row.ended_at)));
@@ -164,6 +170,7 @@ impl<'a> Books<'a> {
             groups: if self.by.is_empty() { Vec::new() } else { self.groups.rows(basis) },
             models: self.models.rows(basis),
             hours: self.hours.iter().filter_map(hour_row).collect(),
+            places: self.places.close(),
             failures,
             savings: self.savings.close(self.against.strongest()),
             forecast: basis.cloned(),

@@ -12,6 +12,7 @@
 //! | [`by`] | what there is to group by |
 //! | [`sums`], [`groups`] | what a group adds up to; the groups add up to the total |
 //! | [`against`], [`savings`] | what it would have cost otherwise, and which lever saved what |
+//! | [`places`] | what ran where, and why |
 //! | [`needs`] | what waits for a person |
 //! | [`forecast`] | a month like the days seen |
 //! | [`attribution`] | all of it in one pass over the rows |
@@ -40,6 +41,7 @@ pub mod groups;
 pub mod items;
 pub mod needs;
 pub mod page;
+pub mod places;
 pub mod render;
 pub mod row;
 pub mod savings;

@@ -44,7 +44,7 @@ impl Folder {
     ) -> Result<BTreeMap<u32, PathBuf>, ResultsError> {
         let mut parts = BTreeMap::new();
         for day in list(&self.root.join(table.as_str()))? {
-            for file in list(&day)? {
+            for file in list_where(&day, |name| name.starts_with(job.as_str()))? {
                 let part = part_number(&file, job).filter(|part| committed.is_none_or(|most| *part <= most));
                 if let Some(part) = part {
                     parts.insert(part, file);
@@ -161,6 +161,11 @@ fn part_number(file: &Path, job: &JobId) -> Option<u32> {
 
 /// Sorted; a folder that does not exist is empty, and so is a file that stands for one.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, ResultsError> {
+    list_where(folder, |_| true)
+}
+
+/// The same, of names that are wanted: a folder may hold the parts of a thousand other jobs.
+fn list_where(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, ResultsError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -168,8 +173,13 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, ResultsError> {
         }
         Err(error) => return Err(ResultsError::io("list", folder, error)),
     };
-    let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
-    let mut paths = paths.map_err(|error| ResultsError::io("list", folder, error))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| ResultsError::io("list", folder, error))?;
+        if wanted(&entry.file_name().to_string_lossy()) {
+            paths.push(entry.path());
+        }
+    }
     paths.sort();
     Ok(paths)
 }

@@ -8,27 +8,19 @@ window, and axe finds no serious fault.
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
+from chromium import browser_path
+
 BASE, FOLDER = sys.argv[1].rstrip("/"), Path(sys.argv[2])
 FOLDER.mkdir(parents=True, exist_ok=True)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECTIONS = ("spend", "windows", "jobs", "models", "failures")
 WIDTHS = (1280, 390)
 # Marks that turn the writing direction and a terminal's escape: they may be shown, never be there.
 HIDDEN = "\u202e\u2066\u200b\u001b"
-
-
-def browser_path():
-    named = os.environ.get("OVERNIGHT_TEST_BROWSER")
-    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
-        sys.exit("no Chromium is here; run tests/run, or name one in OVERNIGHT_TEST_BROWSER")
-    return found
 
 
 def axe():
@@ -64,6 +56,9 @@ def home(page, axe_source, name):
     expect(page.locator("#jobs tbody tr").first).to_be_visible()
     expect(page.locator("#models tbody tr").first).to_be_visible()
     expect(page.locator("#windows .track .now").first).to_be_attached()
+    expect(page.locator("#windows .busy .sends").first).to_be_attached()
+    expect(page.locator("#windows .busy .words").first).to_contain_text("planned")
+    expect(page.locator("#models .limits li").first).to_contain_text("of 2,000 requests stated by the provider")
     failure = page.locator("#failures summary").first
     failure.click()
     expect(page.locator("#failures .sample").first).to_be_visible()

@@ -12,6 +12,7 @@ use std::sync::mpsc::Sender;
 
 use super::super::context::Context;
 use super::super::error::CliError;
+use super::super::exit::Exit;
 use super::super::work::in_force;
 use super::attend::Order;
 use super::notify;
@@ -47,6 +48,7 @@ pub(super) fn reader(context: Context, attendant: Sender<Order>, server: App) ->
 
 fn read(present: &Context) -> Result<(Context, Reloaded), CliError> {
     let new = present.anew()?;
+    require_same_file(new.config()?, present.config()?)?;
     let (config, fixed) = with_what_stays(new.config()?, present.config()?);
     for key in &fixed {
         tracing::warn!(
@@ -63,6 +65,20 @@ fn read(present: &Context) -> Result<(Context, Reloaded), CliError> {
         "the config was read again and is in force"
     );
     Ok((context, reloaded))
+}
+
+/// The file that held before is the one that is read again: without it every default would be in force, and
+/// no budget.
+fn require_same_file(new: &Config, old: &Config) -> Result<(), CliError> {
+    let Some(before) = old.path.as_ref().filter(|before| new.path.as_ref() != Some(before)) else {
+        return Ok(());
+    };
+    let message = match &new.path {
+        None => format!("{} is gone", before.display()),
+        Some(other) => format!("{} was in force, and now {} would be", before.display(), other.display()),
+    };
+    let hint = "put the file back, or start the daemon again to go by another";
+    Err(CliError::new("bad_config", Exit::Usage, message).hint(hint))
 }
 
 /// The new config with the old one's values where those cannot change, and the keys that wanted to.

@@ -279,3 +279,35 @@ fn more_classes_than_are_planned_go_all_the_same() {
     bench.work(at("17:05"));
     assert!(bench.out.is_empty() && bench.engine.unfinished().next().is_none());
 }
+
+/// Attempts planned for a route, by hour of the clock.
+fn planned(bench: &mut Bench, route: &str) -> Vec<(String, u64)> {
+    let views = bench.engine.dispatch_views(bench.now);
+    let view = views.iter().find(|view| view.route == route).expect("the route is at work");
+    let hour = |at: Timestamp| at.utc().format("%H:%M").to_string();
+    view.planned.iter().map(|hour_of| (hour(hour_of.from), hour_of.attempts)).collect()
+}
+
+#[test]
+fn what_waits_for_a_cheaper_hour_is_shown_in_that_hour() {
+    let mut bench = Bench::new([limited(peaks("a/m"), 1)]);
+    bench.submit(due(order("job_aaaaaaaaaa", 450, "a/m"), at("23:30")));
+    // 12 s each, as long as nothing is known.
+    assert_eq!(planned(&mut bench, "a/m"), [("17:00".to_owned(), 300), ("18:00".to_owned(), 150)]);
+    let hasty = order("job_bbbbbbbbbb", 90, "a/m").with(|order| order.job.options.when = When::Asap);
+    bench.submit(hasty);
+    assert_eq!(planned(&mut bench, "a/m")[0], ("12:00".to_owned(), 89), "who does not wait goes now");
+}
+
+#[test]
+fn a_route_shows_what_its_limits_leave() {
+    let limits = Limits { rpm: Some(60), concurrency: Some(5), ..Limits::default() };
+    let mut bench = Bench::new([Route { limits, ..route("a/m", 2) }, route("a/idle", 2)]);
+    bench.submit(order("job_aaaaaaaaaa", 30, "a/m"));
+    let views = bench.engine.dispatch_views(bench.now);
+    let [view] = &views[..] else { panic!("{views:?}") };
+    let [limit] = &view.limits[..] else { panic!("{view:?}") };
+    assert_eq!((view.calls_at_most, u64::from(view.in_flight)), (5, limit.used));
+    assert_eq!((&*limit.counts, limit.limit, limit.learned), ("requests", 60, false));
+    assert!(limit.used > 0 && limit.used <= 60, "{limit:?}");
+}

@@ -45,6 +45,12 @@ impl Window {
         until.map_or(Ok(()), Err)
     }
 
+    /// What was taken in the minute before.
+    pub(super) fn sum(&self, now: Timestamp) -> u64 {
+        let latest = self.taken.iter().filter(|(_, last, _)| now.since(*last) <= MINUTE);
+        latest.map(|(_, _, taken)| taken).sum()
+    }
+
     /// So many were taken.
     pub(super) fn add(&mut self, now: Timestamp, n: u64) {
         self.sum += n;

@@ -23,6 +23,9 @@ const LEAST_BARS: i64 = 24;
 /// Older than this many bars is left out.
 const MOST_BARS: i64 = 120;
 
+/// Room for the name of an hour or a day.
+const NAME: f32 = 44.0;
+
 const HEIGHT: f32 = 250.0;
 const LEFT: f32 = 58.0;
 const RIGHT: f32 = 8.0;
@@ -119,7 +122,8 @@ impl Drawing<'_> {
     /// Marks below the bars: some hours, and the day where one begins.
     fn days(&self, pen: &mut Pen) {
         let n = self.to - self.from + 1;
-        let every = [1, 2, 3, 6, 12, 24].into_iter().find(|every| n / every <= 14).unwrap_or(24);
+        let most = ((self.width - LEFT - RIGHT) / NAME).clamp(1.0, 14.0) as i64;
+        let every = [1, 2, 3, 6, 12, 24].into_iter().find(|every| n / every <= most).unwrap_or(24);
         let foot = HEIGHT - BOTTOM;
         let mut day_shown = false;
         for slot in self.from..=self.to {

@@ -56,10 +56,8 @@ impl Chart {
     pub fn svg(&self) -> String {
         let Chart { width, height, drawn, .. } = self;
         let label = escape(&format!("{}: {}", self.title, self.says));
-        // On a small screen a wide chart is moved, not shrunk until nobody can read it.
-        let class = if *width > 700.0 { "chart wide" } else { "chart" };
         format!(
-            "<svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{label}\">{drawn}</svg>"
+            "<svg class=\"chart\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{label}\">{drawn}</svg>"
         )
     }
 

@@ -37,6 +37,8 @@ const STYLE: &str = include_str!("style.css");
 /// How wide the page's charts are: over its whole width, and two in a row.
 const WIDE: f32 = 1_064.0;
 const HALF: f32 = 508.0;
+/// And all of them on a phone: the same picture made smaller could not be read.
+const PHONE: f32 = 308.0;
 
 /// The whole file.
 pub fn html(report: &Report, all: &Attribution, samples: &[Sample], made_at: Timestamp) -> String {
@@ -71,14 +73,16 @@ pub fn html(report: &Report, all: &Attribution, samples: &[Sample], made_at: Tim
     }
     page += &needs::html(&report.needs);
     let drawings = Drawings::new(all, [WIDE, HALF], Ink::Text);
-    page += &figure(drawings.hours.as_ref(), &tables::hours(all));
-    let pair =
-        figure(drawings.levers.as_ref(), &tables::levers(all)) + &figure(drawings.per_success.as_ref(), "");
+    let phone = Drawings::new(all, [PHONE, PHONE], Ink::Text);
+    page += &figure([&drawings.hours, &phone.hours], &tables::hours(all));
+    let pair = figure([&drawings.levers, &phone.levers], &tables::levers(all))
+        + &figure([&drawings.per_success, &phone.per_success], "");
     put(&mut page, format_args!("<div class=\"pair\">{pair}</div>\n"));
     page += &tables::jobs(report);
+    page += &tables::places(all);
     page += &tables::groups(all);
     page += &tables::models(all);
-    let pair = figure(drawings.latency.as_ref(), "") + &tables::failures(all);
+    let pair = figure([&drawings.latency, &phone.latency], "") + &tables::failures(all);
     put(&mut page, format_args!("<div class=\"pair\">{pair}</div>\n"));
     page += &tables::forecast(all);
     page += &samples::html(samples);
@@ -131,15 +135,18 @@ fn subtitle(report: &Report, all: &Attribution, made_at: Timestamp) -> String {
     jobs.into_iter().chain(days).chain([made]).collect::<Vec<_>>().join(" · ")
 }
 
-/// A chart with its name, and its numbers to unfold; nothing where there is none.
-fn figure(chart: Option<&Chart>, numbers: &str) -> String {
-    let Some(chart) = chart else { return String::new() };
+/// A chart for wide windows and for narrow ones with its name, and its numbers to unfold; nothing where
+/// there is none.
+fn figure([wide, phone]: [&Option<Chart>; 2], numbers: &str) -> String {
+    let (Some(chart), Some(phone)) = (wide, phone) else { return String::new() };
     let numbers = match numbers {
         "" => String::new(),
         numbers => format!("<details><summary>as numbers</summary>{numbers}</details>"),
     };
-    let (title, svg) = (escape(&chart.title), chart.svg());
-    format!("<figure><figcaption>{title}</figcaption><div class=\"scroll\">{svg}</div>{numbers}</figure>\n")
+    let (title, wide, phone) = (escape(&chart.title), chart.svg(), phone.svg());
+    format!(
+        "<figure><figcaption>{title}</figcaption><div class=\"desk\">{wide}</div><div class=\"phone\">{phone}</div>{numbers}</figure>\n"
+    )
 }
 
 fn put(page: &mut String, what: std::fmt::Arguments<'_>) {

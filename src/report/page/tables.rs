@@ -127,6 +127,22 @@ fn deadline(job: &JobReport) -> String {
     }
 }
 
+/// What ran where, and why.
+pub(super) fn places(all: &Attribution) -> String {
+    if all.places.is_empty() {
+        return String::new();
+    }
+    let names = ["step", "route", "price window", "why"];
+    let mut table =
+        Table::new("What ran where, and why", "", &names, &[("calls", ""), ("ok", ""), ("cost", "")]);
+    for row in &all.places {
+        let names = [row.step.to_string(), row.route.clone(), row.window.clone(), row.because.clone()];
+        let cost = from_nano(row.cost_nano_usd).to_string();
+        table.row(&names, &[count(row.attempts), count(row.succeeded), cost].map(number));
+    }
+    table.section()
+}
+
 /// The groups asked for.
 pub(super) fn groups(all: &Attribution) -> String {
     if all.groups.is_empty() {

@@ -8,6 +8,7 @@ use crate::report::attribution::{FailureRow, HourRow};
 use crate::report::chart::picture;
 use crate::report::forecast::{Basis, Month};
 use crate::report::groups::GroupRow;
+use crate::report::places::PlaceRow;
 use crate::report::savings::Savings;
 
 const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u{1b}[2J\u{202e}\u{ffff}";
@@ -86,6 +87,15 @@ fn attribution(name: &str) -> Attribution {
             hour("2026-11-20 23:00", "off-peak", 1_600_000_000),
             hour("2026-11-21 01:00", "peak", 670_000_000),
         ],
+        places: vec![PlaceRow {
+            step: 1,
+            route: name.to_owned(),
+            window: "off-peak".to_owned(),
+            attempts: 12_533,
+            succeeded: 12_533,
+            cost_nano_usd: 2_730_000_000,
+            because: format!("moved up: {name}"),
+        }],
         failures: vec![
             FailureRow { error_code: "schema_mismatch".into(), model: Some(name.into()), items: 14 },
             FailureRow { error_code: "content_filter".into(), model: Some(name.into()), items: 5 },
@@ -143,7 +153,7 @@ fn a_page_asks_for_nothing_and_runs_nothing() {
     let (tables, captions) = (page.matches("<table>").count(), page.matches("<caption>").count());
     assert!(tables >= 6 && tables == captions, "{tables} tables, {captions} captions");
     assert_eq!(page.matches("<svg ").count(), page.matches("role=\"img\" aria-label=\"").count());
-    assert_eq!(page.matches("<svg ").count(), 4);
+    assert_eq!(page.matches("<svg ").count(), 8, "four, each for wide windows and for phones");
 }
 
 #[test]

@@ -90,6 +90,8 @@ impl Shelf {
             .values()
             .rev()
             .take_while(|known| record.created_at.since(known.created_at) < REPEATED)
+            // On a clock that was set back, those before it are to come: they were not a moment ago.
+            .filter(|known| known.created_at.since(record.created_at) < REPEATED)
             .find(|known| known.repeats(&record))
             .cloned();
         match earlier {
@@ -117,4 +119,33 @@ impl Shelf {
 /// What these guard is changed in single steps, so that a panic elsewhere leaves it right.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn made(id: &str, second: i64) -> Record {
+        let at = Timestamp::from_micros(second * 1_000_000);
+        let record = serde_json::json!({
+            "id": id, "tenant": null, "input_file_id": "file-a", "endpoint": "/v1/chat/completions",
+            "completion_window": "24h", "metadata": null, "options": {}, "created_at": at, "expires_at": at,
+            "output_expires_after": null, "in_progress_at": null, "cancelling_at": null,
+            "finalizing_at": null, "reserved": null, "stage": "queued",
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn a_create_that_is_sent_again_is_the_first_and_a_later_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        let add = |id: &str, second: i64| shelf.add(made(id, second)).unwrap().0.id.clone();
+        assert_eq!(add("batch_a", 10_000), "batch_a");
+        assert_eq!(add("batch_b", 10_030), "batch_a", "sent again");
+        assert_eq!(add("batch_c", 10_100), "batch_c", "asked for again");
+        assert_eq!(add("batch_d", 2_000), "batch_d", "asked for on a clock that was set back");
+        assert_eq!(add("batch_e", 2_010), "batch_d", "sent again since");
+    }
 }

@@ -10,7 +10,8 @@
 //! | `app.js` | what is known, kept up to date by the events; which page is shown |
 //! | `api.js` | requests and the stream of events, with the token |
 //! | `dom.js`, `words.js` | elements of safe texts; numbers, money and times in words |
-//! | `home.js`, `jobs.js`, `job.js`, `trail.js` | the sections of the first page; the list; one job; one item |
+//! | `home.js`, `strip.js`, `routes.js` | the sections of the first page; the day ahead; the limits of routes |
+//! | `jobs.js`, `job.js`, `trail.js` | the list of jobs; one job; one item |
 //! | `charts.js`, `uplot.js` | lines over time, drawn by uPlot (MIT, its licence beside it) |
 
 use axum::Router;
@@ -38,7 +39,7 @@ macro_rules! asset {
 }
 
 /// Everything the frame names.
-const ASSETS: [(&str, &str, &str); 13] = [
+const ASSETS: [(&str, &str, &str); 15] = [
     asset!("style.css", CSS),
     asset!("uplot.css", CSS),
     asset!("app.js", JS),
@@ -46,6 +47,8 @@ const ASSETS: [(&str, &str, &str); 13] = [
     asset!("dom.js", JS),
     asset!("words.js", JS),
     asset!("home.js", JS),
+    asset!("strip.js", JS),
+    asset!("routes.js", JS),
     asset!("jobs.js", JS),
     asset!("job.js", JS),
     asset!("trail.js", JS),

@@ -19,16 +19,19 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::rows::{Chain, Rows};
 use crate::clock::{self, Timestamp};
+use crate::control::{Request, Response};
 use crate::job::JobId;
 use crate::serve::events::sees;
 use crate::serve::{ApiError, App};
 use crate::tenant::Caller;
-use crate::view::JobView;
+use crate::view::{DispatchView, JobView};
 
 /// Rows are written out for somebody who looks into a job at most this often a job.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// And this often for a report, which a page that is left open asks for again and again.
 const REPORT_EVERY: Duration = Duration::from_secs(120);
+/// What is planned is worked out at most this often: it is a plan of its own.
+const PLAN_AGE: Duration = Duration::from_secs(5);
 /// Downloads at once: the threads they hold are those that uploads and looks wait for.
 const DOWNLOADS: usize = 4;
 /// Reports that are kept.
@@ -42,6 +45,7 @@ const REPORT_REST: u32 = 20;
 pub(in crate::serve) struct Desk {
     written_out: Mutex<BTreeMap<JobId, Timestamp>>,
     reports: Mutex<BTreeMap<String, Report>>,
+    dispatch: tokio::sync::Mutex<Option<(Timestamp, Vec<DispatchView>)>>,
     /// One report or plan is made at a time.
     pub(super) reading: Semaphore,
     /// Downloads, each of which holds a thread for as long as its client reads.
@@ -55,6 +59,7 @@ impl Default for Desk {
         Desk {
             written_out: Mutex::default(),
             reports: Mutex::default(),
+            dispatch: tokio::sync::Mutex::default(),
             reading: Semaphore::new(1),
             downloads: Arc::new(Semaphore::new(DOWNLOADS)),
             keys: tokio::sync::Mutex::default(),
@@ -73,7 +78,7 @@ impl Desk {
     /// A report that is still good.
     pub(super) fn report(&self, key: &str, now: Timestamp) -> Option<String> {
         let reports = lock(&self.reports);
-        let report = reports.get(key).filter(|report| now.since(report.made_at) < report.good_for)?;
+        let report = reports.get(key).filter(|report| is_fresh(report.made_at, report.good_for, now))?;
         Some(report.text.clone())
     }
 
@@ -88,16 +93,34 @@ impl Desk {
         reports.insert(key, Report { made_at: now, good_for, text: text.to_owned() });
     }
 
+    /// What is sent and planned, by route.
+    pub(super) async fn dispatch(&self, app: &App) -> Result<Vec<DispatchView>, ApiError> {
+        let mut kept = self.dispatch.lock().await;
+        let now = clock::now();
+        if let Some((_, routes)) = kept.as_ref().filter(|(at, _)| is_fresh(*at, PLAN_AGE, now)) {
+            return Ok(routes.clone());
+        }
+        match app.ask(Request::Dispatch).await? {
+            Response::Dispatch(routes) => Ok(kept.insert((now, routes)).1.clone()),
+            other => Err(ApiError::internal(format!("what is planned was asked for, {other:?} came"))),
+        }
+    }
+
     /// Whether a job's rows are to be written out again, where that is done so often.
     fn is_due(&self, job: &JobId, every: Duration, now: Timestamp) -> bool {
         let mut written = lock(&self.written_out);
-        written.retain(|_, at| now.since(*at) < REPORT_EVERY);
-        let is_due = written.get(job).is_none_or(|at| now.since(*at) >= every);
+        written.retain(|_, at| is_fresh(*at, REPORT_EVERY, now));
+        let is_due = written.get(job).is_none_or(|at| !is_fresh(*at, every, now));
         if is_due {
             written.insert(job.clone(), now);
         }
         is_due
     }
+}
+
+/// Whether what was made at a time is good still. On a clock that was set back since, nothing is.
+fn is_fresh(made_at: Timestamp, good_for: Duration, now: Timestamp) -> bool {
+    made_at <= now && now.since(made_at) < good_for
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -176,4 +199,27 @@ pub(super) fn refused(error: CliError) -> ApiError {
         _ => return ApiError::internal(message),
     };
     ApiError::new(status, message).code(error.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn what_is_kept_is_good_for_a_while_and_no_longer_on_a_clock_that_was_set_back() {
+        let age = Duration::from_secs(60);
+        assert!(is_fresh(at(1_000), age, at(1_005)));
+        assert!(!is_fresh(at(1_000), age, at(1_100)));
+        assert!(!is_fresh(at(1_000), age, at(400)), "it would be shown until the clock is there again");
+        let desk = Desk::default();
+        let job = JobId::new("job_aaaaaaaaaa");
+        assert!(desk.is_due(&job, LOOK_EVERY, at(1_000)));
+        assert!(!desk.is_due(&job, LOOK_EVERY, at(1_005)));
+        assert!(desk.is_due(&job, LOOK_EVERY, at(400)));
+        assert!(!desk.is_due(&job, LOOK_EVERY, at(405)));
+    }
 }

@@ -11,7 +11,7 @@ use crate::serve::events::sees;
 use crate::serve::extract::Query;
 use crate::serve::{ApiError, App};
 use crate::tenant::Caller;
-use crate::view::{AllowanceView, BudgetView};
+use crate::view::{AllowanceView, BudgetView, DispatchView};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,4 +95,20 @@ pub(super) async fn spend(State(app): State<App>, caller: Caller) -> Result<Docu
         budgets,
         allowances,
     })
+}
+
+/// What is sent and what is planned, by route.
+#[derive(Serialize)]
+struct Dispatch {
+    schema: &'static str,
+    routes: Vec<DispatchView>,
+}
+
+/// Planned work is everybody's, so a tenant is not told of it.
+pub(super) async fn dispatch(State(app): State<App>, caller: Caller) -> Result<Document, ApiError> {
+    let routes = match caller {
+        Caller::Operator => app.desk().dispatch(&app).await?,
+        Caller::Tenant(_) => Vec::new(),
+    };
+    Document::of(&Dispatch { schema: "overnight.dispatch/1", routes })
 }

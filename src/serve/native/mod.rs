@@ -49,6 +49,7 @@ fn table() -> Vec<(&'static str, &'static [&'static str], MethodRouter<App>)> {
         ("/api/v1/windows", &["get"], get(look::windows)),
         ("/api/v1/prices", &["get"], get(look::prices)),
         ("/api/v1/spend", &["get"], get(look::spend)),
+        ("/api/v1/dispatch", &["get"], get(look::dispatch)),
         ("/api/v1/events", &["get"], events::route()),
         ("/api/v1/openapi.json", &["get"], get(openapi)),
     ]

@@ -253,6 +253,9 @@ pub(super) struct ReportAsked {
     since: Option<String>,
     #[serde(default)]
     by: String,
+    /// Leaves out the jobs: what they come to is as long however many there are.
+    #[serde(default)]
+    brief: bool,
 }
 
 /// As `report --json`, of the rows that are written.
@@ -293,7 +296,10 @@ pub(super) async fn report(
         }
         let chain_of =
             |rows: &mut Rows, context: &Context, job: &JobId| desk::for_report(app, rows, context, job);
-        let report = reports::read(&args, &mut rows, &context, chain_of).map_err(refused)?.report;
+        let mut report = reports::read(&args, &mut rows, &context, chain_of).map_err(refused)?.report;
+        if asked.brief {
+            report.jobs.clear();
+        }
         let document = Document::of(&report)?;
         app.desk().keep(key, &document.0, began, clock::now());
         Ok(document)

@@ -15,6 +15,7 @@ use overnight::provider::http::Providers;
 use overnight::store::Store;
 use overnight::store::disk::{Disk, Fault};
 use overnight::store::files::{FileStore, Sizes};
+use overnight::view::Waiting;
 
 use super::{ONE, nothing_queued, says};
 use crate::support::folder::parquet_rows;
@@ -59,7 +60,7 @@ fn setup(config: &Config, disk: Disk) -> Setup {
 #[test]
 fn a_full_disk_pauses_the_night_until_there_is_room() {
     let disk = Disk::with_faults();
-    let (full, n) = (disk.clone(), 40);
+    let (full, n) = (disk.clone(), 200);
     // A few answers are known when the disk fills up.
     let server = Script::start(move |n, _| {
         if n == 5 {
@@ -71,20 +72,23 @@ fn a_full_disk_pauses_the_night_until_there_is_room() {
     assert_eq!(overnight.submit(job_of(n), "").code, 0);
     let config = config_of(&overnight);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut told = Vec::new();
+    let (mut told, mut shown_while_full) = (Vec::new(), None);
     let ended = runtime.block_on(async {
         let (_asks, asked) = tokio::sync::mpsc::channel(1);
-        let show = |shown: Show<'_>| {
-            if let Show::DiskFull(trouble) = shown {
-                if trouble.is_some() {
-                    disk.heal();
-                }
-                told.push(trouble.map(str::to_owned));
+        let show = |shown: Show<'_>| match shown {
+            Show::DiskFull(trouble) => told.push(trouble.map(str::to_owned)),
+            Show::Views(views) if told.len() == 1 => {
+                shown_while_full.get_or_insert(views[0].clone());
+                disk.heal();
             }
+            _ => {}
         };
         live::run(setup(&config, disk.clone()), Until::Idle, asked, std::future::pending(), show).await
     });
     assert_eq!(ended.unwrap(), Ended::Done);
+    let view = shown_while_full.unwrap();
+    let why = view.waiting_for.as_deref().unwrap_or_default();
+    assert!(view.waiting.contains_key(&Waiting::Disk) && why.contains("needed in"), "{view:?}");
     assert!(
         matches!(told.as_slice(), [Some(why), None] if why.contains("needed in") && why.contains("journal")),
         "{told:?}"

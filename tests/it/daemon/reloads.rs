@@ -68,3 +68,20 @@ fn a_new_price_is_in_force_at_once() {
     assert!(refused.contains("1 problem"), "{refused}");
     stop(daemon);
 }
+
+#[test]
+fn a_config_that_is_gone_is_no_reason_to_go_on_without_budgets() {
+    let (overnight, _provider) = night("[budget]\nday = \"$3\"\n");
+    let mut daemon = overnight.start("daemon");
+    daemon.until("started");
+    until(&overnight, |_| true);
+    std::fs::remove_file(overnight.path().join("overnight.toml")).unwrap();
+    daemon.hang_up();
+    daemon.until("overnight.toml is gone");
+    let mut client = Client::connect(overnight.path()).unwrap().unwrap();
+    let refused = client.reload().unwrap_err().to_string();
+    assert!(refused.contains("is gone"), "{refused}");
+    let budgets = client.budgets().unwrap();
+    assert!(budgets.iter().any(|budget| budget.limit_usd == Some(3.0)), "{budgets:?}");
+    stop(daemon);
+}

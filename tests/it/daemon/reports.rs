@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{all_over, night, prompts, receiver, stop, until};
+use crate::support::folder::files;
 
 #[test]
 fn a_night_that_ends_is_reported_to_a_folder_and_a_webhook() {
@@ -65,4 +66,21 @@ fn every_job_is_reported_where_that_is_wanted() {
     stop(daemon);
     let page = fs::read_to_string(overnight.path().join(format!("out/{}.html", views[0].job_id))).unwrap();
     assert!(page.contains("<!doctype html>") && page.contains(views[0].job_id.as_str()));
+}
+
+#[test]
+fn a_second_night_of_a_day_leaves_the_report_of_the_first() {
+    let (overnight, _provider) = night("[report]\nat = \"07:00\"\ntz = \"UTC\"\n");
+    let night = |name: &str| {
+        overnight.write(&format!("{name}.jsonl"), prompts(name, 2));
+        assert_eq!(overnight.run(&format!("submit {name}.jsonl")).code, 0);
+        assert_eq!(overnight.run("daemon --drain").code, 0);
+    };
+    night("first");
+    let before = files(&overnight.path().join("overnight-reports"));
+    let [first] = &before[..] else { panic!("{before:?}") };
+    let page = fs::read(first).unwrap();
+    night("second");
+    assert_eq!(files(&overnight.path().join("overnight-reports")).len(), 2);
+    assert_eq!(fs::read(first).unwrap(), page);
 }

@@ -55,7 +55,7 @@ fn submit(api: &Api, body: &Value) -> String {
 
 /// A provider that takes its time and does not always answer.
 fn world() -> Config {
-    let limits = Limits { concurrency: Some(6), ..Limits::default() };
+    let limits = Limits { concurrency: Some(6), rpm: Some(2_000), ..Limits::default() };
     let mut config = Config { account_limits: limits, ..provider(Duration::from_millis(700)) };
     for (fault, rate) in [("refusal", 0.1), ("content-filter", 0.05)] {
         config.faults.rates.set(fault.parse().unwrap(), rate).unwrap();
@@ -85,17 +85,37 @@ fn every_section_is_right_in_a_browser() {
     while look(&retried)["finished_at"].is_null() || look(&reviews)["counts"]["failed"].as_u64() < Some(5) {
         std::thread::yield_now();
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard");
-    let python = std::env::var_os("OVERNIGHT_TEST_PYTHON").unwrap_or_else(|| "python3".into());
-    let mut command = Command::new(python);
-    command.arg(root.join("tests/browser/dashboard.py")).arg(format!("http://{}", api.address)).arg(&shots);
+    let shown = in_browser("dashboard.py", api, &shots.display().to_string());
+    shown.unwrap_or_else(|trouble| panic!("{trouble}\npictures: {}", shots.display()));
+}
+
+/// Runs a script of `tests/browser` over the page; what it said, where it does not end well.
+fn in_browser(script: &str, api: &Api, about: &str) -> Result<(), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(script);
+    let mut command = Command::new(crate::judges::python());
+    command.arg("-B").arg(path).arg(format!("http://{}", api.address)).arg(about);
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; run tests/run"));
     let said = String::from_utf8_lossy(&output.stdout);
-    let trouble = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && said.ends_with("ok\n"),
-        "{said}{trouble}\npictures: {}",
-        shots.display()
-    );
+    let is_well = output.status.success() && said.ends_with("ok\n");
+    if is_well { Ok(()) } else { Err(format!("{said}{}", String::from_utf8_lossy(&output.stderr))) }
+}
+
+#[test]
+fn many_jobs_and_many_items_are_a_page_at_a_time() {
+    let mut config = provider(Duration::ZERO);
+    config.faults.rates.set("content-filter".parse().unwrap(), 0.02).unwrap();
+    let daemon = Daemon::with(config, "");
+    let api = &daemon.api;
+    let item = |n: usize| json!({ "custom_id": format!("r-{n}"), "prompt": format!("question {n}") });
+    let items: Vec<Value> = (0..10_000).map(item).collect();
+    let large = submit(api, &json!({ "items": items, "name": "large" }));
+    for n in 0..150 {
+        submit(api, &json!({ "items": [item(n)], "name": format!("small {n}") }));
+    }
+    let is_over = |job: &Value| !job["finished_at"].is_null();
+    while !api.get("/api/v1/jobs").json()["jobs"].as_array().unwrap().iter().all(is_over) {
+        std::thread::yield_now();
+    }
+    in_browser("large.py", api, &large).unwrap_or_else(|trouble| panic!("{trouble}"));
 }

@@ -235,7 +235,7 @@ fn every_operation_of_the_description_is_there() {
             assert!(answer.status != 404 || answer.json()["error"]["code"] == "no_such_item", "{answer:?}");
         }
     }
-    assert_eq!(n, 20);
+    assert_eq!(n, 21);
 }
 
 #[test]

@@ -6,7 +6,7 @@ import { homePage } from '/assets/home.js';
 import { jobPage } from '/assets/job.js';
 
 /** Everything the pages show. */
-export const known = { jobs: new Map(), budgets: [], report: null, windows: null, ready: false };
+export const known = { jobs: new Map(), budgets: [], report: null, windows: null, dispatch: null, ready: false };
 
 const REDRAW = 400;
 const RELOOK = 30000;
@@ -42,9 +42,8 @@ function live(state) {
 /** What comes of rows and prices: slower, and only while somebody looks. */
 async function look() {
   if (!document.hidden) {
-    const [report, windows] = await Promise.allSettled([get('/report?since=48h&by=error_code,model,day,job'), get('/windows')]);
-    if (report.status === 'fulfilled') known.report = report.value;
-    if (windows.status === 'fulfilled') known.windows = windows.value;
+    const asked = { report: '/report?since=48h&by=error_code,model,day&brief=true', windows: '/windows', dispatch: '/dispatch' };
+    await Promise.allSettled(Object.entries(asked).map(async ([name, path]) => { known[name] = await get(path); soon(); }));
     soon();
   }
   setTimeout(look, RELOOK);

@@ -4,10 +4,15 @@ import { get, post } from '/assets/api.js';
 import { hours } from '/assets/charts.js';
 import { fill, h, tell } from '/assets/dom.js';
 import { jobTable } from '/assets/jobs.js';
+import { drawRoutes } from '/assets/routes.js';
+import { drawStrip } from '/assets/strip.js';
 import { sample } from '/assets/trail.js';
-import { count, ended, latency, moment, ms, percent, short, span, standing, usd } from '/assets/words.js';
+import { count, ended, latency, ms, percent, short, standing, usd } from '/assets/words.js';
 
 const DAY = 86400000;
+const SAMPLES = 3;
+/** Jobs that are looked into for samples. */
+const LOOKED_INTO = 10;
 
 function section(id, title, ...children) {
   return h('section', { id, 'aria-labelledby': `${id}-title` }, h('h2', { id: `${id}-title` }, title), children);
@@ -16,12 +21,12 @@ function section(id, title, ...children) {
 export function homePage(main) {
   document.title = 'overnight';
   const tiles = h('nav.tiles', { 'aria-label': 'At a glance' });
-  const spend = h('div'), strip = h('div'), models = h('div'), failures = h('div');
+  const spend = h('div'), strip = h('div'), models = h('div'), routes = h('div'), failures = h('div');
   const table = jobTable();
   const full = h('div', null, tiles,
     h('div.pair', null, section('spend', 'Spend', spend), section('windows', 'Windows, the next 24 hours', strip)),
     section('jobs', 'Jobs', table.element),
-    section('models', 'Models', h('div.scroll', { tabindex: '0', role: 'region', 'aria-labelledby': 'models-title' }, models)),
+    section('models', 'Models', h('div.scroll', { tabindex: '0', role: 'region', 'aria-labelledby': 'models-title' }, models, routes)),
     section('failures', 'Failures', failures));
   const empty = emptyState();
   fill(main, h('h1.hidden', null, 'What overnight is doing'), full, empty);
@@ -35,8 +40,9 @@ export function homePage(main) {
       const jobs = [...known.jobs.values()];
       drawTiles(tiles, jobs, known);
       table.update(jobs);
-      drawStrip(strip, known.windows, jobs);
-      once('report', known.report, () => { drawSpend(spend, known); drawFailures(failures, known.report); });
+      drawStrip(strip, known);
+      once('dispatch', known.dispatch, () => drawRoutes(routes, known.dispatch));
+      once('report', known.report, () => { drawSpend(spend, known); drawFailures(failures, known); });
       drawModels(models, known.report, jobs);
     },
   };
@@ -81,34 +87,6 @@ function drawSpend(place, { report, budgets }) {
     saved?.length ? h('p.muted', null, 'saved by ', saved.map(([key, name], index) => [index ? ' · ' : '', name, ' ', h('b', null, usd(levers[key] / 1e9))])) : null);
 }
 
-function drawStrip(place, shown, jobs) {
-  const now = Date.now(), from = now - (now % 3600000);
-  const left = (at) => `${Math.max(0, Math.min(100, (100 * (at - from)) / DAY))}%`;
-  const box = (kind, begin, end, title, text) => {
-    const [a, b] = [Math.max(begin, from), Math.min(end, from + DAY)];
-    return b > a && h(`i.${kind}`, { title, style: { left: left(a), width: `${(100 * (b - a)) / DAY}%` } }, text ? h('span', null, text) : null);
-  };
-  const lane = (name, words, boxes) => h('li', null, h('span.lane', null, h('bdi', null, name)), h('div.track', { 'aria-hidden': 'true' }, boxes, h('i.now', { style: { left: left(now) } })), h('span.words', null, words));
-  const all = shown?.windows ?? [], usable = all.filter((row) => !row.unusable);
-  const rows = (usable.length ? usable : all).map((row) => {
-    const name = row.models.length === 1 ? row.models[0] : row.provider;
-    const next = row.until && `until ${moment(row.until)}, then ${row.next} (in ${span(ms(row.until) - now)})`;
-    return lane(name, [h('b', null, `${row.window} ${row.price ?? ''}`), ' ', next || 'always', row.unusable ? ` · ${row.unusable}` : ''],
-      row.spans.map((one) => box(one.state, ms(one.from), ms(one.to), `${one.window}, ${moment(one.from)} to ${moment(one.to)}`, one.window)));
-  });
-  const planned = jobs.filter((job) => !job.finished_at && job.eta).sort((a, b) => ms(a.eta) - ms(b.eta)).slice(0, 6).map((job) => {
-    const begin = job.counts.running || job.per_minute ? now : ms(job.waiting_until) ?? now;
-    const stand = standing(job);
-    return lane(job.name, [h('b', null, 'planned'), ` ${moment(begin)} to ${moment(job.eta)}`],
-      [box(`plan.${stand.kind || 'good'}`, begin, Math.max(ms(job.eta), begin + 600000), `planned: ${moment(begin)} to ${moment(job.eta)}`), ms(job.deadline_at) && box('due', ms(job.deadline_at), ms(job.deadline_at) + 60000, `deadline ${moment(job.deadline_at)}`)]);
-  });
-  const ticks = [0, 6, 12, 18].map((hour) => h('span', { style: { left: `${(100 * hour) / 24}%` } }, moment(from + hour * 3600000)));
-  fill(place, rows.length + planned.length
-    ? [h('ul.strip', null, h('li.ticks', { 'aria-hidden': 'true' }, h('span.lane'), h('div.track', null, ticks), h('span.words')), rows, planned),
-      h('p.key', { 'aria-hidden': 'true' }, ['cheap', 'dear', 'closed', 'plan'].map((kind) => h('span', null, h(`i.${kind}`), { cheap: 'cheapest', dear: 'dearer', closed: 'closed', plan: 'planned work' }[kind])))]
-    : h('p.muted', null, shown ? 'No price varies and no provider has hours.' : 'looking…'));
-}
-
 const number = (text, kind) => h('td.num', { class: `num ${kind ?? ''}` }, text);
 
 function drawModels(place, report, jobs) {
@@ -139,13 +117,12 @@ function groups(report) {
   const today = new Date().toISOString().slice(0, 10), yesterday = new Date(Date.now() - DAY).toISOString().slice(0, 10);
   const found = new Map();
   for (const row of report?.groups ?? []) {
-    const failed = row.items - row.succeeded, { error_code: code, model, day, job } = row.key;
+    const failed = row.items - row.succeeded, { error_code: code, model, day } = row.key;
     if (!code || failed <= 0) continue;
     const key = `${code} ${model}`;
-    if (!found.has(key)) found.set(key, { key, code, model, items: 0, today: 0, yesterday: 0, jobs: new Map() });
+    if (!found.has(key)) found.set(key, { key, code, model, items: 0, today: 0, yesterday: 0 });
     const group = found.get(key);
     group.items += failed;
-    group.jobs.set(job, (group.jobs.get(job) ?? 0) + failed);
     if (day === today) group.today += failed;
     if (day === yesterday) group.yesterday += failed;
   }
@@ -157,30 +134,38 @@ function change({ today, yesterday }) {
   return h(today > yesterday ? 'span.bad' : 'span.good', null, `${today > yesterday ? '+' : '−'}${count(Math.abs(today - yesterday))} against yesterday`);
 }
 
-function drawFailures(place, report) {
+/** Jobs of the last two days in which items failed for a reason, newest first. */
+function failedFor(code, jobs) {
+  const late = (job) => !job.finished_at || Date.now() - ms(job.finished_at) < 2 * DAY;
+  return [...jobs.values()].filter((job) => job.failures[code] && late(job)).sort((a, b) => ms(b.submitted_at) - ms(a.submitted_at));
+}
+
+function drawFailures(place, { report, jobs }) {
   const open = new Set([...place.querySelectorAll('details[open]')].map((one) => one.dataset.key));
   const found = groups(report);
   const most = found[0]?.items ?? 1;
-  fill(place, found.length ? h('div.groups', null, found.slice(0, 20).map((group) => failure(group, most, open.has(group.key))))
+  fill(place, found.length ? h('div.groups', null, found.slice(0, 20).map((group) => failure(group, most, open.has(group.key), jobs)))
     : h('p.muted', null, report ? 'Nothing failed in the last two days.' : 'looking…'));
 }
 
-function failure(group, most, isOpen) {
+function failure(group, most, isOpen, jobs) {
   const samples = h('div.samples', null, h('p.muted', null, 'looking…'));
   const look = async () => {
-    const wanted = [];
-    for (const job of group.jobs.keys()) {
-      if (wanted.length >= 3) break;
-      const list = await get(`/jobs/${job}/items?reason=${group.code}&limit=${3 - wanted.length}`);
-      wanted.push(...list.items);
+    const wanted = [], failed = failedFor(group.code, jobs);
+    const isOfModel = (item) => !group.model || item.route?.split(' ')[0] === group.model;
+    for (const job of failed.slice(0, LOOKED_INTO)) {
+      if (wanted.length >= SAMPLES) break;
+      const list = await get(`/jobs/${job.job_id}/items?reason=${group.code}&limit=50`);
+      wanted.push(...list.items.filter(isOfModel).slice(0, SAMPLES - wanted.length));
     }
+    const all = failed.reduce((sum, job) => sum + job.failures[group.code], 0);
     const shown = await Promise.all(wanted.map((item) => get(`/jobs/${item.job_id}/items/${encodeURIComponent(item.custom_id)}`)));
-    fill(samples, shown.map(sample), h('div.buttons', null, h('button', { type: 'button', onclick: again }, `Retry these ${count(group.items)}`)));
+    fill(samples, shown.map(sample), h('div.buttons', null, h('button', { type: 'button', onclick: again }, `Retry all ${count(all)} of ${group.code}`)));
   };
   const again = async (event) => {
     event.target.disabled = true;
     try {
-      for (const job of group.jobs.keys()) await post(`/jobs/${job}/retry`, { reasons: [group.code] });
+      for (const job of failedFor(group.code, jobs)) await post(`/jobs/${job.job_id}/retry`, { reasons: [group.code] });
       tell(`${group.code}: queued again`);
     } catch (error) { tell(error.message, true); }
   };
