@@ -247,7 +247,7 @@ pub(super) fn folder(value: &Value, places: &Places<'_>) -> Parsed<PathBuf> {
 }
 
 /// `"a"`, `["a", "b"]` (two steps) or `[["a", "b"], "c"]` (equals, then stronger).
-fn ladder(value: &Value) -> Parsed<Vec<Vec<String>>> {
+pub(super) fn ladder(value: &Value) -> Parsed<Vec<Vec<String>>> {
     let Value::List(steps) = value else { return Ok(vec![reader::texts(value)?]) };
     let step = |node: &Node| match &node.value {
         Value::List(_) | Value::Text(_) => reader::texts(&node.value),

@@ -13,11 +13,13 @@ use crate::cli::change::Wish;
 use crate::cli::context::{document, document_of};
 use crate::cli::retry;
 use crate::cli::status::Shown;
+use crate::clock;
+use crate::config::Config;
 use crate::money::Usd;
 use crate::serve::events::{sees, shown};
 use crate::serve::extract::{Json, Query};
 use crate::serve::snapshot::Snapshot;
-use crate::serve::{ApiError, App};
+use crate::serve::{ApiError, App, models};
 use crate::tenant::Caller;
 use crate::view::{AllowanceView, BudgetView, JobView};
 
@@ -149,7 +151,7 @@ pub(super) async fn retry(
 ) -> Result<Document, ApiError> {
     let asked: Retry = maybe(&headers, request).await?;
     let job = view(&app, &caller, &job).await?.job_id;
-    let args = asked.args(job.to_string(), &caller)?;
+    let args = asked.args(job.to_string(), &caller, &app.config())?;
     let retried = app.blocking(move |app| Ok(retry::retry(&args, &context(app)).map_err(refused)?.0));
     let retried = retried.await?;
     // The command reached the owner by its own way.
@@ -158,21 +160,14 @@ pub(super) async fn retry(
 }
 
 impl Retry {
-    fn args(self, job: String, caller: &Caller) -> Result<RetryArgs, ApiError> {
-        let steps = self.models.iter().map(|step| {
-            let step: StepArg = step.parse().map_err(|error| wrong("models", &error))?;
-            match step.0.iter().find(|model| !caller.may_use(model)) {
-                Some(model) => Err(ApiError::invalid(format!("your token may not use {model}"))
-                    .code("model_not_allowed")
-                    .param("models")),
-                None => Ok(step),
-            }
-        });
+    fn args(self, job: String, caller: &Caller, config: &Config) -> Result<RetryArgs, ApiError> {
+        let steps = self.models.iter().map(|step| step.parse::<StepArg>());
+        let steps = steps.collect::<Result<Vec<_>, _>>().map_err(|error| wrong("models", &error))?;
         Ok(RetryArgs {
             job,
             states: states(&self.states)?,
             reasons: reasons(&self.reasons)?,
-            models: steps.collect::<Result<_, _>>()?,
+            models: allowed(&steps, caller, config)?,
             checks: Vec::new(),
             max_cost: self.max_cost.map(|cap| money(&cap)).transpose()?,
             deadline: self
@@ -182,6 +177,27 @@ impl Retry {
             rework: self.rework,
             dry_run: self.dry_run,
         })
+    }
+}
+
+/// A ladder by the full names of its models, all of which the caller may use: what a name or a pattern means
+/// is known only then.
+fn allowed(steps: &[StepArg], caller: &Caller, config: &Config) -> Result<Vec<StepArg>, ApiError> {
+    if steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let written: Vec<Vec<String>> = steps.iter().map(|step| step.0.clone()).collect();
+    let told = |message: String| {
+        ApiError::invalid(format!("{message}; {}", models::there_are(config, caller))).param("models")
+    };
+    let ladder = config.catalog.resolve(&written, clock::now()).map_err(|errors| {
+        let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        told(said.join("; ")).code("no_route")
+    })?;
+    let ladder = ladder.ladder.0;
+    match ladder.iter().flatten().find(|model| !caller.may_use(model)) {
+        Some(model) => Err(told(format!("your token may not use {model}")).code("model_not_allowed")),
+        None => Ok(ladder.into_iter().map(StepArg).collect()),
     }
 }
 
