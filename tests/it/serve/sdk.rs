@@ -1,4 +1,4 @@
-//! The SDKs that people have: OpenAI's for Python and for Node, unchanged but for the base URL.
+//! The SDKs that people have: OpenAI's for Python and for Node, Vercel's AI SDK, unchanged but for the base URL.
 //!
 //! `tests/run` installs them; without it these say what is missing.
 
@@ -64,6 +64,12 @@ fn openais_python_sdk_does_what_it_can() {
 #[test]
 fn openais_node_sdk_does_what_it_can() {
     does(node(), "node/openai_sdk.cjs");
+}
+
+/// Vercel's too has batches, of lines to `/v1/responses` only.
+#[test]
+fn vercels_ai_sdk_does_what_it_can() {
+    does(node(), "node/ai_sdk.cjs");
 }
 
 /// LiteLLM, in the environment that the tests of its proxy have.
