@@ -16,7 +16,8 @@ pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
 /// The events of a chat completion.
 pub(super) fn of_chat(body: &str, with_usage: bool) -> Result<String, serde_json::Error> {
     let mut common: Fields = serde_json::from_str(body)?;
-    let choices = common.remove("choices");
+    let choices: Vec<Fields> = read(&common, "choices")?;
+    common.remove("choices");
     let usage = common.remove("usage");
     common.insert("object".to_owned(), to_raw_value("chat.completion.chunk")?);
     if with_usage {
@@ -30,7 +31,6 @@ pub(super) fn of_chat(body: &str, with_usage: bool) -> Result<String, serde_json
         text += &event(&serde_json::to_string(&chunk)?);
         Ok::<_, serde_json::Error>(())
     };
-    let choices: Vec<Fields> = parsed(choices.as_ref())?;
     for choice in choices {
         let (said, ended) = split(choice)?;
         push(&[said], None)?;
@@ -55,7 +55,8 @@ pub(super) fn flat(json: &str) -> String {
 /// What a choice says, and that it ended.
 fn split(mut choice: Fields) -> Result<(Fields, Fields), serde_json::Error> {
     let nothing = to_raw_value(&())?;
-    let message: Fields = parsed(choice.remove("message").as_ref())?;
+    let message: Fields = read(&choice, "message")?;
+    choice.remove("message");
     let why = choice.remove("finish_reason").unwrap_or_else(|| nothing.clone());
     let mut ended = choice.clone();
     ended.insert("delta".to_owned(), to_raw_value(&Fields::new())?);
@@ -71,7 +72,8 @@ fn split(mut choice: Fields) -> Result<(Fields, Fields), serde_json::Error> {
 /// A message as the only piece of it: calls of tools are numbered, because pieces of one would be put together
 /// by that.
 fn delta(mut message: Fields) -> Result<Fields, serde_json::Error> {
-    let mut calls: Vec<Fields> = parsed(message.remove("tool_calls").as_ref())?;
+    let mut calls: Vec<Fields> = read(&message, "tool_calls")?;
+    message.remove("tool_calls");
     for (number, call) in calls.iter_mut().enumerate() {
         call.insert("index".to_owned(), to_raw_value(&number)?);
     }
@@ -81,12 +83,13 @@ fn delta(mut message: Fields) -> Result<Fields, serde_json::Error> {
     Ok(message)
 }
 
-/// What is absent or `null` is empty.
-pub(super) fn parsed<T: Default + serde::de::DeserializeOwned>(
-    value: Option<&Box<RawValue>>,
-) -> Result<T, serde_json::Error> {
-    let parsed = value.map(|value| serde_json::from_str::<Option<T>>(value.get())).transpose()?;
-    Ok(parsed.flatten().unwrap_or_default())
+/// A field of an object; empty where it is absent or `null`.
+pub(super) fn read<T>(of: &Fields, field: &str) -> Result<T, serde_json::Error>
+where
+    T: Default + serde::de::DeserializeOwned,
+{
+    let value = of.get(field).map(|value| serde_json::from_str::<Option<T>>(value.get()));
+    Ok(value.transpose()?.flatten().unwrap_or_default())
 }
 
 #[cfg(test)]

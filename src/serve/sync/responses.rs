@@ -6,7 +6,7 @@
 
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::chunks::{Fields, flat, parsed};
+use super::chunks::{Fields, flat, read};
 
 /// The events of a response.
 pub(super) fn of_response(body: &str) -> Result<String, serde_json::Error> {
@@ -20,10 +20,10 @@ pub(super) fn of_response(body: &str) -> Result<String, serde_json::Error> {
     let mut events = Events::default();
     events.push("response.created", &[("response", &begun)])?;
     events.push("response.in_progress", &[("response", &begun)])?;
-    for (place, item) in parsed::<Vec<Fields>>(whole.get("output"))?.into_iter().enumerate() {
+    for (place, item) in read::<Vec<Fields>>(&whole, "output")?.into_iter().enumerate() {
         events.item(&to_raw_value(&place)?, item)?;
     }
-    let end = match parsed::<String>(whole.get("status"))?.as_str() {
+    let end = match read::<String>(&whole, "status")?.as_str() {
         "incomplete" => "response.incomplete",
         "failed" => "response.failed",
         _ => "response.completed",
@@ -51,7 +51,7 @@ impl Events {
     }
 
     fn item(&mut self, place: &RawValue, item: Fields) -> Result<(), serde_json::Error> {
-        let kind: String = parsed(item.get("type"))?;
+        let kind: String = read(&item, "type")?;
         let mut begun = item.clone();
         begun.insert("status".to_owned(), to_raw_value("in_progress")?);
         match kind.as_str() {
@@ -67,7 +67,7 @@ impl Events {
         let of_item = [("item_id", &*id), ("output_index", place)];
         match kind.as_str() {
             "message" => {
-                for (number, part) in parsed::<Vec<Fields>>(item.get("content"))?.into_iter().enumerate() {
+                for (number, part) in read::<Vec<Fields>>(&item, "content")?.into_iter().enumerate() {
                     self.part(&of_item, &to_raw_value(&number)?, &part)?;
                 }
             }
@@ -83,7 +83,7 @@ impl Events {
         number: &RawValue,
         part: &Fields,
     ) -> Result<(), serde_json::Error> {
-        let kind: String = parsed(part.get("type"))?;
+        let kind: String = read(part, "type")?;
         let text = if kind == "refusal" { "refusal" } else { "text" };
         let mut begun = part.clone();
         begun.insert(text.to_owned(), to_raw_value("")?);
