@@ -112,8 +112,10 @@ impl Server {
             tokio::net::TcpListener::from_std(listener)?
         };
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(move || {
-            // On Linux that is this thread's, and of those it starts. Where it is not allowed, all are equal.
-            let _ = rustix::process::nice(NICENESS);
+            // On Linux that is of this thread and those it starts; elsewhere it would be of all.
+            if cfg!(target_os = "linux") {
+                let _ = rustix::process::nice(NICENESS);
+            }
             let routes = routes(served.clone());
             // Nothing is ever sent: the server drops its end.
             let stop = async move { drop(stopped.await) };
