@@ -103,20 +103,21 @@ async fn answer(
     .await?;
     let outcome = waiting.for_outcome(deadline + GRACE);
     match peek.stream {
-        Some(true) => streamed(&job, outcome, peek.form(wire)).await,
+        Some(true) => streamed(&job, outcome, peek.form(wire), KEEP_ALIVE).await,
         _ => outcome.await?.respond(),
     }
 }
 
-/// The answer as events, or its refusal where that is known before anything has to be said.
+/// The answer as events, or its refusal where that is known before anything has to be said, at this pace.
 async fn streamed(
     job: &JobId,
     outcome: impl Future<Output = Result<Outcome, ApiError>> + Send + 'static,
     form: Form,
+    pace: Duration,
 ) -> Result<Response, ApiError> {
     let mut outcome = Box::pin(outcome);
     let headers = [(header::CONTENT_TYPE, "text/event-stream".to_owned()), (JOB_ID, job.to_string())];
-    if let Ok(outcome) = timeout(KEEP_ALIVE, &mut outcome).await {
+    if let Ok(outcome) = timeout(pace, &mut outcome).await {
         let outcome = outcome?;
         return match outcome.is_good() {
             true => Ok((headers, outcome.cost(), events(Ok(outcome), form)).into_response()),
@@ -133,7 +134,7 @@ async fn streamed(
                     let _ = sender.send(Ok(events(outcome, form).into())).await;
                     return;
                 }
-                () = sleep(KEEP_ALIVE) => {}
+                () = sleep(pace) => {}
             }
         }
     });
@@ -367,4 +368,52 @@ impl Outcome {
 fn too_late(why: &str) -> ApiError {
     let message = format!("no answer before the deadline (the header {DEADLINE} sets it): {why}");
     ApiError::new(StatusCode::GATEWAY_TIMEOUT, message).code("deadline")
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// A stream that has begun, and where its outcome is told.
+    async fn begun() -> (Body, oneshot::Sender<Result<Outcome, ApiError>>) {
+        let (tell, told) = oneshot::channel();
+        let outcome = async { told.await.expect("it is told") };
+        let (job, form) = (JobId::new("job_1"), Form::Responses);
+        let response = streamed(&job, outcome, form, Duration::from_millis(1)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        (response.into_body(), tell)
+    }
+
+    fn on_a_runtime(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test);
+    }
+
+    #[test]
+    fn a_stream_that_waits_says_that_it_lives_and_then_why_it_failed() {
+        on_a_runtime(async {
+            let (mut body, tell) = begun().await;
+            for _ in 0..2 {
+                let frame = body.frame().await.unwrap().unwrap();
+                assert_eq!(frame.into_data().unwrap(), ":\n\n");
+            }
+            tell.send(Err(ApiError::invalid("no such luck"))).ok().unwrap();
+            let rest = body.collect().await.unwrap().to_bytes();
+            let rest = String::from_utf8(rest.to_vec()).unwrap();
+            let last = rest.trim_start_matches(":\n\n");
+            assert!(last.starts_with("data: {\"error\":{") && last.contains("no such luck"), "{rest}");
+        });
+    }
+
+    #[test]
+    fn who_leaves_a_stream_is_not_answered() {
+        on_a_runtime(async {
+            let (body, mut tell) = begun().await;
+            drop(body);
+            tell.closed().await;
+        });
+    }
 }
