@@ -4,6 +4,12 @@
 //! and us by `webhook-signature`, an HMAC over both and the body. Nothing of a prompt or an answer is in
 //! it. Redirects are not followed and no proxy is used.
 //!
+//! Every document has OpenAI's envelope, so what unwraps theirs unwraps ours:
+//!
+//! ```json
+//! {"id":"evt_…","object":"event","created_at":1795305600,"type":"batch.completed","data":{"id":"batch_…"}}
+//! ```
+//!
 //! The address comes from the config. One written as a number, or `localhost`, is meant as it stands; a
 //! name must not lead to a loopback, private or link-local address, whatever its DNS says, because
 //! whoever controls that name could else make us talk to the inside of this network.
@@ -18,6 +24,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, StatusCode, Url, redirect, retry};
 use ring::hmac;
+use serde::Serialize;
 
 use crate::catalog::endpoint::Secret;
 use crate::clock::{self, Timestamp};
@@ -43,6 +50,27 @@ pub struct Message {
     pub id: String,
     /// The document.
     pub body: String,
+}
+
+impl Message {
+    /// That something of this kind happened; `data` is what there is to say of it.
+    pub fn new(id: String, kind: &str, happened_at: Timestamp, data: &impl Serialize) -> Message {
+        let created_at = happened_at.micros().div_euclid(1_000_000);
+        let document = Document { id: &id, object: "event", created_at, r#type: kind, data };
+        let body = serde_json::to_string(&document).expect("names and numbers are always JSON");
+        Message { id, body }
+    }
+}
+
+/// What is posted; its field names are part of the interface.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    id: &'a str,
+    object: &'static str,
+    /// Seconds since 1970.
+    created_at: i64,
+    r#type: &'a str,
+    data: &'a T,
 }
 
 impl Webhook {

@@ -4,9 +4,12 @@
 //! A name with a known provider in front is taken even where the catalog does not list the model:
 //! vendors release faster than tables follow. It then has no price unless one is stated.
 //!
+//! A whole ladder may go by one name ([`Catalog::with_ladders`]), which is then written in place of a
+//! model, alone: the steps behind it are models, patterns and sets, never other ladders.
+//!
 //! Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -15,6 +18,9 @@ use super::model::Model;
 use super::names;
 use crate::clock::Timestamp;
 use crate::job::Ladder;
+
+/// Stands for the ladder of the config's `[defaults]`, where a model is asked for by name.
+pub const AUTO: &str = "auto";
 
 /// A ladder of full names, and what the user may want to know about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +58,12 @@ pub enum LadderError {
         /// Why, and what to do.
         why: String,
     },
+    /// The name of a ladder, among others.
+    #[error("{name:?} is a ladder and stands alone, in place of all steps")]
+    WholeLadder {
+        /// As written.
+        name: String,
+    },
     /// No steps, or a step with nothing in it.
     #[error("a ladder needs at least one model in every step")]
     Empty,
@@ -75,8 +87,23 @@ pub struct Found {
 }
 
 impl Catalog {
+    /// The same with ladders that go by names.
+    pub fn with_ladders(mut self, ladders: BTreeMap<String, Vec<Vec<String>>>) -> Catalog {
+        self.ladders = ladders;
+        self
+    }
+
+    /// The ladders that go by names, as they were written; [`AUTO`] is among those of a config.
+    pub fn ladders(&self) -> &BTreeMap<String, Vec<Vec<String>>> {
+        &self.ladders
+    }
+
     /// The ladder these steps mean, or everything that is wrong with them.
     pub fn resolve(&self, steps: &[Vec<String>], now: Timestamp) -> Result<Resolved, Vec<LadderError>> {
+        let steps = match steps {
+            [step] if step.len() == 1 => self.ladders.get(step[0].trim()).map_or(steps, Vec::as_slice),
+            _ => steps,
+        };
         let mut resolved = Resolved::default();
         let mut errors = Vec::new();
         let mut empty_sets = Vec::new();
@@ -135,7 +162,10 @@ impl Catalog {
         if entry.contains(['*', '?']) {
             return self.glob(entry, now);
         }
-        let found = self.find(entry)?;
+        let found = self.find(entry).map_err(|error| match self.ladders.contains_key(entry) {
+            true => LadderError::WholeLadder { name: entry.to_owned() },
+            false => error,
+        })?;
         notes.extend(self.note(&found, now));
         Ok(vec![found.name])
     }

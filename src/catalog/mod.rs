@@ -50,6 +50,8 @@ pub struct Catalog {
     models: BTreeMap<String, Model>,
     /// Other full names of models, by theirs.
     aliases: BTreeMap<String, String>,
+    /// Steps that go by one name, as the user wrote them.
+    ladders: BTreeMap<String, Vec<Vec<String>>>,
     /// The day the bundled prices were read.
     as_of: String,
 }

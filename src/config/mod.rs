@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::Catalog;
+use crate::catalog::ladder::AUTO;
 use crate::catalog::settings::Settings;
 
 mod allowance;
@@ -23,6 +24,7 @@ pub mod duration;
 pub mod find;
 mod hours;
 mod intake;
+mod ladders;
 pub mod lists;
 mod models;
 mod morning;
@@ -116,6 +118,7 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
 
     let mut root = Section::root(&tree);
     let defaults = sections::defaults(&mut root.section("defaults", &mut log), &mut log);
+    let ladders = ladders::read(&mut root, &mut log);
     let budget = budget::budget(&mut root.section("budget", &mut log), inputs.env, &mut log);
     let daemon = sections::daemon(&mut root.section("daemon", &mut log), inputs.env, &mut log);
     let schedules = intake::schedules(&mut root, &defaults, &places, &mut log);
@@ -137,11 +140,16 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
     for (model, error) in errors {
         log.problem_at(&tree, &["models", &model], error.to_string());
     }
-    for name in defaults.models.iter().flatten().filter(|name| !name.contains(['@', '*', '?'])) {
-        if let Err(error) = catalog.find(name) {
-            log.problem_at(&tree, &["defaults", "models"], error.to_string());
+    let ladders = ladders::with_usual(ladders, &defaults.models);
+    for (ladder, steps) in &ladders {
+        let path = if ladder == AUTO { ["defaults", "models"] } else { ["ladders", ladder] };
+        for name in steps.iter().flatten().filter(|name| !name.contains(['@', '*', '?'])) {
+            if let Err(error) = catalog.find(name) {
+                log.problem_at(&tree, &path, error.to_string());
+            }
         }
     }
+    let catalog = catalog.with_ladders(ladders);
     if log.problems.is_empty() {
         Ok(Config {
             path,

@@ -104,6 +104,29 @@ impl<'a> Section<'a> {
         outer.table.iter().map(inner).collect()
     }
 
+    /// The values of a table below this one whose keys the user chooses.
+    pub(super) fn values<T>(
+        &mut self,
+        key: &'static str,
+        log: &mut Log,
+        parse: impl Fn(&str, &Value) -> Parsed<T>,
+    ) -> BTreeMap<String, T> {
+        let section = self.section(key, log);
+        let mut values = BTreeMap::new();
+        for (name, node) in section.table {
+            let path = section.key(name);
+            log.asked.push((path.clone(), true));
+            match parse(name, &node.value) {
+                Ok(value) => {
+                    log.settings.push(Setting::new(&path, node.value.to_string(), &node.origin));
+                    values.insert(name.clone(), value);
+                }
+                Err(message) => log.problems.push(Problem::new(path, node.origin.clone(), message)),
+            }
+        }
+        values
+    }
+
     /// The tables of a list below this one; `None` where there is none.
     pub(super) fn list(&mut self, key: &'static str, log: &mut Log) -> Option<Vec<Section<'a>>> {
         let path = self.key(key);

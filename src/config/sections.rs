@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::Inputs;
 use super::reader::{self, Log, Parsed, Section};
 use super::secrets::{self, Reference};
 use super::source::{Node, Value};
+use super::{Inputs, Webhook, budget};
 use crate::catalog::endpoint::Secret;
 use crate::job::{Duplicates, Hedge, JobOptions, OnUnknown, When, Worth};
 
@@ -49,6 +49,8 @@ pub struct Daemon {
     pub max_file: u64,
     /// The most requests in one batch.
     pub max_requests: u32,
+    /// Who is told that a batch is over.
+    pub webhook: Option<Webhook>,
 }
 
 impl Daemon {
@@ -201,6 +203,7 @@ pub(super) fn daemon(section: &mut Section<'_>, env: &BTreeMap<String, String>, 
         behind_proxy: section.get_or("behind_proxy", (false, "false"), log, reader::boolean),
         max_file: 1_000_000 * section.get_or("max_file_mb", (200, "200"), log, reader::whole(1, 100_000)),
         max_requests: section.get_or("max_requests", (50_000, "50000"), log, reader::whole(1, 10_000_000)),
+        webhook: budget::hook(section, env, log),
     };
     // That a token cannot be read was said already.
     let is_told = daemon.token.is_none() && section.has("token");
@@ -247,7 +250,7 @@ pub(super) fn folder(value: &Value, places: &Places<'_>) -> Parsed<PathBuf> {
 }
 
 /// `"a"`, `["a", "b"]` (two steps) or `[["a", "b"], "c"]` (equals, then stronger).
-fn ladder(value: &Value) -> Parsed<Vec<Vec<String>>> {
+pub(super) fn ladder(value: &Value) -> Parsed<Vec<Vec<String>>> {
     let Value::List(steps) = value else { return Ok(vec![reader::texts(value)?]) };
     let step = |node: &Node| match &node.value {
         Value::List(_) | Value::Text(_) => reader::texts(&node.value),

@@ -97,6 +97,7 @@ fn the_template_is_valid_and_names_every_key() {
     let places = sections::Places { base: Path::new("/srv/night"), inputs: &inputs };
     let mut root = Section::root(&tree);
     let defaults = sections::defaults(&mut root.section("defaults", &mut log), &mut log);
+    ladders::read(&mut root, &mut log);
     budget::budget(&mut root.section("budget", &mut log), &env, &mut log);
     sections::daemon(&mut root.section("daemon", &mut log), &env, &mut log);
     intake::schedules(&mut root, &defaults, &places, &mut log);

@@ -17,7 +17,8 @@ use crate::catalog::names::{did_you_mean, nearest};
 /// Variables with a meaning of their own.
 const OURS: [&str; 2] = ["CONFIG", "TOKEN"];
 /// The tables of the config.
-const SECTIONS: [&str; 7] = ["BUDGET", "DAEMON", "DEFAULTS", "MODELS", "PROVIDERS", "RESULTS", "STATE"];
+const SECTIONS: [&str; 8] =
+    ["BUDGET", "DAEMON", "DEFAULTS", "LADDERS", "MODELS", "PROVIDERS", "RESULTS", "STATE"];
 
 /// Reports the variables that were meant to set something; `log` knows every key there is.
 pub(super) fn check(env: &BTreeMap<String, String>, tree: &Tree, log: &mut Log) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use crate::clock::{self, Timestamp};
 use crate::engine::Notice;
 use crate::ledger::{Alert, Scope};
 use crate::webhook::{Message, Webhook};
@@ -35,7 +36,7 @@ impl Posts {
     pub(super) fn tell(&mut self, notice: &Notice) {
         while self.tasks.try_join_next().is_some() {}
         let (Some(webhook), Notice::Budget(alert)) = (self.webhook.clone(), notice) else { return };
-        let message = message(alert);
+        let message = message(alert, clock::now());
         self.tasks.spawn(async move {
             if let Err(why) = webhook.deliver(&message).await {
                 tracing::warn!(id = message.id, "the webhook does not take an alert: {why}");
@@ -52,13 +53,7 @@ impl Posts {
     }
 }
 
-/// What is posted; its field names are part of the interface.
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: &'static str,
-    data: Data<'a>,
-}
-
+/// What is told of an alert; its field names are part of the interface.
 #[derive(Serialize)]
 struct Data<'a> {
     /// `process`, `tag` or `job`.
@@ -75,7 +70,7 @@ struct Data<'a> {
     limit_usd: f64,
 }
 
-fn message(alert: &Alert) -> Message {
+fn message(alert: &Alert, now: Timestamp) -> Message {
     let Alert { scope, period, percent, settled, limit } = alert;
     let (kind, name) = match scope {
         Scope::Process => ("process", None),
@@ -91,11 +86,9 @@ fn message(alert: &Alert) -> Message {
         used_usd: settled.as_f64(),
         limit_usd: limit.as_f64(),
     };
-    let body = serde_json::to_string(&Document { r#type: "budget.alert", data })
-        .expect("names and numbers are always JSON");
     // The limit is part of it: what is told again under a new one is another message.
     let hash = crc32c::crc32c(format!("{scope}/{period}/{percent}/{}", limit.pico()).as_bytes());
-    Message { id: format!("budget_{period}_{percent}_{hash:08x}"), body }
+    Message::new(format!("budget_{period}_{percent}_{hash:08x}"), "budget.alert", now, &data)
 }
 
 #[cfg(test)]
@@ -113,11 +106,12 @@ mod tests {
             settled: usd(settled),
             limit: usd("$5"),
         };
-        let (first, again) = (message(&alert("$4")), message(&alert("$4.10")));
+        let at = |alert: &Alert| message(alert, Timestamp::from_micros(60_000_000));
+        let (first, again) = (at(&alert("$4")), at(&alert("$4.10")));
         assert_eq!(first.id, again.id);
         assert_eq!(
-            first.body,
-            r#"{"type":"budget.alert","data":{"scope":"tag","name":"team=search","period":"day","of":"1970-01-01","percent":80,"used_usd":4.0,"limit_usd":5.0}}"#
+            first.body.replace(&first.id, "ID"),
+            r#"{"id":"ID","object":"event","created_at":60,"type":"budget.alert","data":{"scope":"tag","name":"team=search","period":"day","of":"1970-01-01","percent":80,"used_usd":4.0,"limit_usd":5.0}}"#
         );
     }
 }

@@ -6,13 +6,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::ApiError;
+use super::lately::Lately;
 use super::recent::Recent;
+use super::snapshot::Snapshot;
 use super::tokens::InForce;
 use super::{batches, events, files, native};
 use crate::config::Config;
@@ -44,6 +48,10 @@ struct Opened {
     files: files::Shelf,
     batches: batches::Shelf,
     recent: Recent,
+    snapshot: Lately<Snapshot>,
+    metrics: Lately<Bytes>,
+    /// Counts what this process changed.
+    changes: AtomicU64,
 }
 
 impl App {
@@ -65,7 +73,15 @@ impl App {
     pub(super) fn open(&self, driver: mpsc::Sender<Asked>) -> io::Result<()> {
         let state = self.state_dir();
         let (files, batches) = (files::Shelf::open(state)?, batches::Shelf::open(state)?);
-        let _ = self.0.opened.set(Opened { driver, files, batches, recent: Recent::default() });
+        let _ = self.0.opened.set(Opened {
+            driver,
+            files,
+            batches,
+            recent: Recent::default(),
+            snapshot: Lately::default(),
+            metrics: Lately::default(),
+            changes: AtomicU64::new(0),
+        });
         Ok(())
     }
 
@@ -105,18 +121,24 @@ impl App {
 
     /// Asks whoever works on the queue.
     pub async fn ask(&self, request: Request) -> Result<Response, ApiError> {
-        let driver = &self.opened()?.driver;
+        let opened = self.opened()?;
         let (reply, answer) = oneshot::channel();
-        driver.send(Asked { request, reply }).await.map_err(|_| stopping())?;
-        answered(answer.await.map_err(|_| stopping())?)
+        let changed = changed(&request);
+        opened.driver.send(Asked { request, reply }).await.map_err(|_| stopping())?;
+        let answer = answer.await.map_err(|_| stopping());
+        opened.note(changed);
+        answered(answer?)
     }
 
     /// The same from a thread that may block.
     pub fn ask_blocking(&self, request: Request) -> Result<Response, ApiError> {
-        let driver = &self.opened()?.driver;
+        let opened = self.opened()?;
         let (reply, answer) = oneshot::channel();
-        driver.blocking_send(Asked { request, reply }).map_err(|_| stopping())?;
-        answered(answer.blocking_recv().map_err(|_| stopping())?)
+        let changed = changed(&request);
+        opened.driver.blocking_send(Asked { request, reply }).map_err(|_| stopping())?;
+        let answer = answer.blocking_recv().map_err(|_| stopping());
+        opened.note(changed);
+        answered(answer?)
     }
 
     /// Does what blocks, where that holds up nobody.
@@ -138,12 +160,20 @@ impl App {
         Ok(&self.opened()?.batches)
     }
 
-    /// Every job there is.
-    pub async fn views(&self) -> Result<Vec<JobView>, ApiError> {
-        match self.ask(Request::Views).await? {
-            Response::Views(views) => Ok(views),
-            other => Err(ApiError::internal(format!("jobs were asked for, {other:?} came"))),
-        }
+    /// Everything as it was a moment ago.
+    pub(super) async fn snapshot(&self) -> Result<Arc<Snapshot>, ApiError> {
+        let opened = self.opened()?;
+        opened.snapshot.get(|| opened.changes(), async || Snapshot::look(self).await).await
+    }
+
+    /// What a monitor reads, as it was a moment ago.
+    pub(super) async fn metrics(&self) -> Result<Bytes, ApiError> {
+        let opened = self.opened()?;
+        let ask = async || match self.ask(Request::Metrics).await? {
+            Response::Metrics(text) => Ok(Bytes::from(text)),
+            other => Err(ApiError::internal(format!("metrics were asked for, {other:?} came"))),
+        };
+        opened.metrics.get(|| opened.changes(), ask).await.map(|text| Bytes::clone(&text))
     }
 
     /// One job; nothing where there is none of this name.
@@ -158,9 +188,13 @@ impl App {
 
     /// Changes a job; done and durable when this returns.
     pub async fn change(&self, job: &JobId, change: JobChange) -> Result<(), ApiError> {
-        let changed = self.ask(Request::Change { job: job.clone(), change }).await;
-        self.opened()?.recent.forget(job);
-        changed.map(drop)
+        self.ask(Request::Change { job: job.clone(), change }).await.map(drop)
+    }
+
+    /// Something of a job was changed otherwise than by [`ask`](App::ask).
+    pub(super) fn touched(&self, job: JobId) -> Result<(), ApiError> {
+        self.opened()?.note(Some(job));
+        Ok(())
     }
 
     /// Several jobs as they were a moment ago, those that are there.
@@ -170,6 +204,27 @@ impl App {
 
     fn opened(&self) -> Result<&Opened, ApiError> {
         self.0.opened.get().ok_or_else(|| ApiError::unavailable("the store is being opened", SOON))
+    }
+}
+
+impl Opened {
+    /// What was looked at before a job was changed is old.
+    fn note(&self, changed: Option<JobId>) {
+        let Some(job) = changed else { return };
+        self.recent.forget(&job);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+}
+
+/// The job that a request changes or makes.
+fn changed(request: &Request) -> Option<JobId> {
+    match request {
+        Request::Change { job, .. } | Request::Adopt { job } => Some(job.clone()),
+        _ => None,
     }
 }
 

@@ -22,7 +22,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response as HttpResponse};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
@@ -30,7 +30,6 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::stream::Pieces;
 use super::{ApiError, App, id};
 use crate::clock;
-use crate::control::{Request, Response};
 use crate::tenant::Caller;
 
 mod board;
@@ -101,21 +100,15 @@ async fn look(app: App) {
 
 /// Takes in how everything is now.
 async fn look_once(app: &App) -> Result<(), ApiError> {
-    let views = app.views().await?;
-    let Response::Budgets(budgets) = app.ask(Request::Budgets).await? else {
-        return Err(ApiError::internal("budgets were asked for, something else came"));
-    };
+    let snapshot = app.snapshot().await?;
+    let (views, budgets) = (snapshot.jobs.clone(), snapshot.budgets.clone());
     let hub = app.hub();
     let seq = hub.board().see(views, budgets, clock::now());
     hub.changed.send_if_modified(|known| std::mem::replace(known, seq) != seq);
     Ok(())
 }
 
-async fn listen(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-) -> Result<HttpResponse, ApiError> {
+async fn listen(State(app): State<App>, caller: Caller, headers: HeaderMap) -> Result<Response, ApiError> {
     let hub = app.hub();
     // While nobody listened, nobody looked much.
     look_once(&app).await?;

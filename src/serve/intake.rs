@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::Options;
 use super::{ApiError, App, models};
+use crate::catalog::ladder::AUTO;
 use crate::catalog::{Catalog, Route};
 use crate::cli::args::value::MomentArg;
 use crate::cli::ask::{Ask, ask};
 use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
 use crate::cli::queue::{Staged, unlimited_answers};
 use crate::clock::{self, Timestamp};
 use crate::config::Config;
@@ -32,6 +34,9 @@ use crate::tenant::Caller;
 
 /// After a full disk it is worth trying again in so long.
 const DISK_PAUSE: Duration = Duration::from_secs(30);
+
+/// Where a line names its model.
+const MODEL: &str = "body.model";
 
 /// What is to become a job.
 pub(super) struct Submission {
@@ -117,7 +122,13 @@ pub(super) fn asked(
 ) -> Result<Ask, NotTaken> {
     let Options { mut flags, queue, check, max_attempts } = options;
     flags.deadline = flags.deadline.or(deadline.map(MomentArg::At));
-    let mut ask = ask(&flags, &queue, config, clock::now())?;
+    // The usual ladder is the one without a name, cut to what the caller may use.
+    flags.models.retain(|step| step.0 != [AUTO]);
+    let told = |error: CliError| match error.exit {
+        Exit::NoRoute => error.detail(models::there_are(config, caller)),
+        _ => error,
+    };
+    let mut ask = ask(&flags, &queue, config, clock::now()).map_err(told)?;
     ask.options.check = check.or_else(|| ask.options.check.take());
     ask.options.max_attempts = max_attempts.unwrap_or(ask.options.max_attempts);
     ask.options.tags.extend(caller.tags());
@@ -168,12 +179,15 @@ fn survey(config: &Config, source: Source, ask: &Ask, caller: &Caller) -> Result
             Err(error) => bad.push(error),
         }
     }
+    if let Some(first) = bad.first_mut() {
+        first.message = format!("{}; {}", first.message, models::there_are(config, caller));
+    }
     if bad.is_empty() { Ok(classes) } else { Err(NotTaken::Bad(bad)) }
 }
 
-/// `auto` is the ladder of the config.
+/// `auto` is the usual ladder.
 fn settle_auto(used: &mut ClassUse, ask: &Ask) {
-    if used.class.ladder.0 == [[models::AUTO]] {
+    if used.class.ladder.0 == [[AUTO]] {
         used.class.ladder = ask.read.class.ladder.clone();
     }
 }
@@ -183,7 +197,11 @@ fn settle(catalog: &Catalog, ask: &Ask, caller: &Caller, used: &ClassUse) -> Res
     if used.n_items == 0 {
         return Ok(used.class.clone());
     }
-    let wrong = |error: CliError| LineError { line: Some(used.first_line), ..LineError::from(error) };
+    let wrong = |error: CliError| LineError {
+        line: Some(used.first_line),
+        param: Some(MODEL.to_owned()),
+        ..LineError::from(error)
+    };
     let uses = std::slice::from_ref(used);
     let class = ask.classes(catalog, uses).map_err(wrong)?.remove(0);
     let forbidden = class.ladder.0.iter().flatten().find(|model| !caller.may_use(model));
@@ -199,7 +217,7 @@ fn settle(catalog: &Catalog, ask: &Ask, caller: &Caller, used: &ClassUse) -> Res
         code: "model_not_allowed".to_owned(),
         line: Some(used.first_line),
         message,
-        param: Some("body.model".to_owned()),
+        param: Some(MODEL.to_owned()),
     })
 }
 

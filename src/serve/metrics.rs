@@ -8,7 +8,6 @@ use axum::routing::get;
 
 use super::app::App;
 use super::error::ApiError;
-use crate::control::{Request, Response};
 use crate::tenant::Caller;
 
 /// Prometheus' text format.
@@ -23,8 +22,5 @@ async fn metrics(State(app): State<App>, caller: Caller) -> Result<impl IntoResp
     if caller != Caller::Operator {
         return Err(ApiError::not_found("page", "/metrics"));
     }
-    match app.ask(Request::Metrics).await? {
-        Response::Metrics(text) => Ok(([(CONTENT_TYPE, TEXT)], text)),
-        _ => Err(ApiError::internal("the owner of the store answered with something else")),
-    }
+    Ok(([(CONTENT_TYPE, TEXT)], app.metrics().await?))
 }

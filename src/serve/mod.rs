@@ -25,7 +25,7 @@
 //! | `extract`, [`error`] | bodies and parameters → values; refusals → OpenAI's error objects |
 //! | `files`, `batches`, `sync`, `models` | OpenAI's API, each with its `routes()` |
 //! | `intake` | lines → a job, staged beside and adopted |
-//! | `recent` | jobs as they were a moment ago |
+//! | `lately`, `recent`, `snapshot` | what is asked often, asked of the owner now and then |
 //! | `page`, `expiry`, `stream` | things by name → a page of them; how long files are kept; bodies in pieces |
 //! | `id`, `durable` | names that sort by time; files that are whole or not there |
 //!
@@ -61,12 +61,14 @@ mod guard;
 mod health;
 mod id;
 mod intake;
+mod lately;
 mod metrics;
 mod models;
 mod native;
 mod page;
 mod patience;
 mod recent;
+mod snapshot;
 mod stream;
 mod sync;
 pub mod tokens;
@@ -75,6 +77,8 @@ pub use app::App;
 pub use error::ApiError;
 pub use id::random;
 
+/// Answers and files wait for dispatch where both want the same core.
+const NICENESS: i32 = 5;
 /// Threads for what blocks: uploads being written, files being read.
 const BLOCKING_THREADS: usize = 16;
 
@@ -108,6 +112,10 @@ impl Server {
             tokio::net::TcpListener::from_std(listener)?
         };
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(move || {
+            // On Linux that is of this thread and those it starts; elsewhere it would be of all.
+            if cfg!(target_os = "linux") {
+                let _ = rustix::process::nice(NICENESS);
+            }
             let routes = routes(served.clone());
             // Nothing is ever sent: the server drops its end.
             let stop = async move { drop(stopped.await) };

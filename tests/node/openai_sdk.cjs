@@ -85,6 +85,21 @@ async function main() {
 
   const chat = await client.chat.completions.create({ model: "auto", messages: [{ role: "user", content: "hi" }] });
   assert.ok(chat.choices[0].message.content);
+  const stream = await client.chat.completions.create({
+    model: "sim/small",
+    messages: [{ role: "user", content: "hi" }],
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  assert.ok(chunks[0].choices[0].delta.content && chunks[1].choices[0].finish_reason);
+  assert.ok(chunks.at(-1).usage.total_tokens > 0);
+  const said = [];
+  for await (const event of await client.responses.create({ model: "sim/small", input: "hi", stream: true })) {
+    if (event.type === "response.output_text.delta") said.push(event.delta);
+  }
+  assert.equal(said.length, 1);
   const response = await client.responses.create({ model: "sim/small", input: "hi", max_output_tokens: 20 });
   assert.ok(response.output_text);
   const vectors = await client.embeddings.create({ model: "sim/small", input: ["one", "two"] });

@@ -107,6 +107,30 @@ assert "sim/small" in [model.id for model in client.models.list()]
 # Requests that wait for their answer, through the same queue.
 chat = client.chat.completions.create(model="auto", max_tokens=20, messages=[{"role": "user", "content": "hi"}])
 assert chat.choices[0].message.content and chat.usage.total_tokens > 0, chat
+
+# The same, streamed: the whole answer at its end.
+stream = client.chat.completions.create(
+    model="auto",
+    max_tokens=20,
+    messages=[{"role": "user", "content": "hi"}],
+    stream=True,
+    stream_options={"include_usage": True},
+)
+chunks = list(stream)
+assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices), chunks
+assert chunks[0].choices[0].delta.role == "assistant" and chunks[-2].choices[0].finish_reason, chunks
+assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens > 0, chunks[-1]
+with client.chat.completions.stream(model="sim/small", messages=[{"role": "user", "content": "hi"}]) as stream:
+    assert stream.get_final_completion().choices[0].message.content
+with client.responses.stream(model="sim/small", input="hi", max_output_tokens=20) as stream:
+    kinds = [event.type for event in stream]
+    assert stream.get_final_response().output_text and kinds[0] == "response.created", kinds
+try:
+    client.chat.completions.create(model="nobody-5", messages=[{"role": "user", "content": "hi"}], stream=True)
+except openai.BadRequestError as error:
+    assert error.param == "model" and "sim/small" in error.body["message"], error.body
+else:
+    raise AssertionError("nobody serves it")
 response = client.responses.create(
     model="sim/small", input="hi", max_output_tokens=20, extra_headers={"x-overnight-deadline": "8h"}
 )

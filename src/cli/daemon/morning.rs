@@ -64,10 +64,10 @@ pub(super) fn write(
         Of::Job(_) => dir.join(format!("{name}.html")),
     };
     put(&path, page::html(&report, &all, &samples, now).as_bytes())?;
-    let document =
-        Document { r#type: "report.ready", data: Data::of(&report.jobs, &report.needs, &path, since, now) };
-    let body = serde_json::to_string(&document).map_err(anyhow::Error::from)?;
-    Ok(Written { path, message: Message { id: format!("report_{name}_{}", now.micros() / 1_000_000), body } })
+    let id = format!("report_{name}_{}", now.micros() / 1_000_000);
+    let data = Data::of(&report.jobs, &report.needs, &path, since, now);
+    let message = Message::new(id, "report.ready", now, &data);
+    Ok(Written { path, message })
 }
 
 /// The day's date; where a report was written on it already, the time of day too, so that none takes the
@@ -113,13 +113,7 @@ pub(super) fn deliver(webhook: &config::Webhook, message: &Message, patience: Du
     }
 }
 
-/// What is posted; its field names are part of the interface.
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: &'static str,
-    data: Data<'a>,
-}
-
+/// What is told of a report; its field names are part of the interface.
 #[derive(Serialize)]
 struct Data<'a> {
     /// The page's file name.
@@ -232,7 +226,7 @@ mod tests {
         let mut needs = crate::report::needs::of([&view]);
         needs.push(need(&Trouble { subject: "in/a.jsonl".to_owned(), words: "canary".to_owned() }));
         let data = Data::of(&jobs, &needs, Path::new("/out/2026-11-20.html"), None, samples::now());
-        let text = serde_json::to_string(&Document { r#type: "report.ready", data }).unwrap();
+        let text = Message::new("m".to_owned(), "report.ready", samples::now(), &data).body;
         assert!(!text.contains("canary"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let data = &json["data"];

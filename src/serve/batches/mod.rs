@@ -10,6 +10,7 @@
 //! | `shelf` | every batch, in memory and on disk |
 //! | `options` | what may be asked beyond OpenAI's fields |
 //! | `work` | what happens to a batch by itself |
+//! | `tell` | a webhook hears that a batch is over |
 //! | `object` | a batch as it is shown |
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ mod object;
 mod options;
 mod record;
 mod shelf;
+mod tell;
 mod work;
 
 pub(super) use options::{Options, read as read_options};
@@ -131,6 +133,7 @@ fn record_of(app: &App, caller: &Caller, body: Create) -> Result<Record, ApiErro
         finalizing_at: None,
         reserved: None,
         stage: Stage::Validating,
+        untold: false,
     })
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::config::Config;
 use crate::job::JobId;
 use crate::serve::id;
 use crate::serve::intake::LineError;
@@ -44,6 +45,9 @@ pub(super) struct Record {
     /// Names for its output and error files, kept so that writing them twice makes them once.
     pub(super) reserved: Option<(String, String)>,
     pub(super) stage: Stage,
+    /// A webhook is still to be told that it is over.
+    #[serde(default)]
+    pub(super) untold: bool,
 }
 
 /// How far it is.
@@ -129,8 +133,23 @@ impl Record {
             && self.options == other.options
     }
 
+    /// It is over; whether anybody is to be told is settled then, so that who comes later hears of no old ones.
+    pub(super) fn end(&mut self, stage: Stage, config: &Config) {
+        self.stage = stage;
+        self.untold = config.daemon.webhook.is_some();
+    }
+
+    /// When it was over, and how.
+    pub(super) fn ended(&self) -> Option<(Timestamp, &str)> {
+        match &self.stage {
+            Stage::Failed { at, .. } => Some((*at, "failed")),
+            Stage::Over(outcome) => Some((outcome.at, &outcome.state)),
+            Stage::Validating | Stage::Queued => None,
+        }
+    }
+
     /// Whether nothing happens to it any more.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Failed { .. } | Stage::Over(_))
+        self.ended().is_some()
     }
 }

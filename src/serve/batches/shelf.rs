@@ -32,6 +32,8 @@ pub(in crate::serve) struct Shelf {
     writing: Mutex<()>,
     /// A job may be over.
     pub(super) nudge: Notify,
+    /// Somebody is to be told that a batch is over.
+    pub(super) news: Notify,
     pub(super) readers: Semaphore,
 }
 
@@ -56,6 +58,7 @@ impl Shelf {
             records: Mutex::new(records),
             writing: Mutex::default(),
             nudge: Notify::new(),
+            news: Notify::new(),
             readers: Semaphore::new(READERS),
         })
     }
@@ -80,6 +83,11 @@ impl Shelf {
         let open =
             lock(&self.records).values().filter(|record| !record.is_over()).cloned().collect::<Vec<_>>();
         open.into_iter().partition(|record| record.stage == Stage::Queued)
+    }
+
+    /// Those that are over, of which somebody is still to be told; oldest first.
+    pub(super) fn untold(&self) -> Vec<Arc<Record>> {
+        lock(&self.records).values().filter(|record| record.untold).cloned().collect()
     }
 
     /// Adds a batch, durably, or gives the one that was asked for in the same words a moment ago; with
@@ -112,6 +120,9 @@ impl Shelf {
         durable::write_json(&self.dir.join(format!("{}.json", record.id)), &record)?;
         let record = Arc::new(record);
         lock(&self.records).insert(record.id.clone(), record.clone());
+        if record.untold {
+            self.news.notify_one();
+        }
         Ok(record)
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{Figures, Outcome, Record, Stage};
+use super::tell::tell_all;
 use super::{endpoint_wire, options};
 use crate::clock;
 use crate::control::{Request, Response};
@@ -39,6 +40,7 @@ pub(in crate::serve) fn start(app: &App) -> Result<(), ApiError> {
     let (_, unread) = app.batches()?.open_ones();
     unread.into_iter().for_each(|record| spawn_validate(app, record.id.clone()));
     tokio::spawn(finish_all(app.clone()));
+    tokio::spawn(tell_all(app.clone()));
     tokio::spawn(sweep(app.clone()));
     Ok(())
 }
@@ -75,10 +77,13 @@ fn validate(app: &App, id: &str) -> Result<(), ApiError> {
     if app.view_blocking(&job)?.is_none() {
         match submission(app, &record).and_then(|submission| intake::stage(app, submission, is_wanted)) {
             Ok(Some(job)) => intake::adopt(app, &job.id)?,
-            Ok(None) => return batches.update(id, |record| record.stage = cancelled(record)).map(drop),
+            Ok(None) => {
+                let cancel = |record: &mut Record| record.end(cancelled(record), &app.config());
+                return batches.update(id, cancel).map(drop);
+            }
             Err(NotTaken::Bad(errors)) => {
-                let at = clock::now();
-                return batches.update(id, |record| record.stage = Stage::Failed { at, errors }).map(drop);
+                let failed = Stage::Failed { at: clock::now(), errors };
+                return batches.update(id, |record| record.end(failed, &app.config())).map(drop);
             }
             Err(NotTaken::Later(error)) => return Err(error),
         }
@@ -217,7 +222,7 @@ fn finish(app: &App, record: &Record, view: &JobView) -> Result<(), ApiError> {
         error_file_id,
         figures: Figures::of(view),
     };
-    batches.update(&record.id, |record| record.stage = Stage::Over(outcome)).map(drop)
+    batches.update(&record.id, |record| record.end(Stage::Over(outcome), &app.config())).map(drop)
 }
 
 /// Makes a file of what was exported; none of an empty one.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::cli::args::Globals;
@@ -71,26 +72,26 @@ impl Default for Desk {
 struct Report {
     made_at: Timestamp,
     good_for: Duration,
-    text: String,
+    text: Bytes,
 }
 
 impl Desk {
     /// A report that is still good.
-    pub(super) fn report(&self, key: &str, now: Timestamp) -> Option<String> {
+    pub(super) fn report(&self, key: &str, now: Timestamp) -> Option<Bytes> {
         let reports = lock(&self.reports);
         let report = reports.get(key).filter(|report| is_fresh(report.made_at, report.good_for, now))?;
         Some(report.text.clone())
     }
 
     /// Keeps a report that was made from `began` to `now`.
-    pub(super) fn keep(&self, key: String, text: &str, began: Timestamp, now: Timestamp) {
+    pub(super) fn keep(&self, key: String, text: &Bytes, began: Timestamp, now: Timestamp) {
         let mut reports = lock(&self.reports);
         if reports.len() >= REPORTS {
             let oldest = reports.iter().min_by_key(|(_, report)| report.made_at).map(|(key, _)| key.clone());
             oldest.map(|key| reports.remove(&key));
         }
         let good_for = (now.since(began) * REPORT_REST).max(REPORT_AGE);
-        reports.insert(key, Report { made_at: now, good_for, text: text.to_owned() });
+        reports.insert(key, Report { made_at: now, good_for, text: text.clone() });
     }
 
     /// What is sent and planned, by route.

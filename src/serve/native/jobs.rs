@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use super::Document;
-use super::desk::{context, refused, view};
+use super::desk::{context, named, refused, view};
 use crate::attempt::ErrorCode;
 use crate::cli::args::value::{MomentArg, StepArg};
 use crate::cli::args::{RetryArgs, StateFilter};
@@ -13,13 +13,15 @@ use crate::cli::change::Wish;
 use crate::cli::context::{document, document_of};
 use crate::cli::retry;
 use crate::cli::status::Shown;
-use crate::control::{Request, Response};
+use crate::clock;
+use crate::config::Config;
 use crate::money::Usd;
 use crate::serve::events::{sees, shown};
 use crate::serve::extract::{Json, Query};
-use crate::serve::{ApiError, App};
+use crate::serve::snapshot::Snapshot;
+use crate::serve::{ApiError, App, models};
 use crate::tenant::Caller;
-use crate::view::JobView;
+use crate::view::{AllowanceView, BudgetView, JobView};
 
 /// Jobs on a page.
 const PAGE: usize = 1_000;
@@ -39,29 +41,31 @@ pub(super) async fn list(
     caller: Caller,
     Query(Listing { state, limit, skip }): Query<Listing>,
 ) -> Result<Document, ApiError> {
-    let wanted =
-        |view: &JobView| sees(&caller, view) && state.as_ref().is_none_or(|state| view.state == *state);
-    let mut views: Vec<JobView> = app.views().await?.into_iter().filter(|view| wanted(view)).collect();
-    views.sort_by(|a, b| (b.submitted_at, &b.job_id).cmp(&(a.submitted_at, &a.job_id)));
-    let jobs: Vec<JobView> = views.into_iter().skip(skip).take(limit.unwrap_or(PAGE).min(PAGE)).collect();
-    let (budgets, allowances) = accounts(&app, &caller).await?;
-    let shown = Shown { jobs: &jobs, budgets: &budgets, allowances: &allowances };
-    document_of("status", &shown).map(Document).map_err(refused)
+    let snapshot = app.snapshot().await?;
+    let name = format!("{:?} {state:?} {limit:?} {skip}", caller.tenant());
+    snapshot
+        .document(name, || {
+            let wanted = |view: &&JobView| {
+                sees(&caller, view) && state.as_ref().is_none_or(|state| view.state == *state)
+            };
+            let jobs = snapshot.jobs.iter().filter(wanted).skip(skip).take(limit.unwrap_or(PAGE).min(PAGE));
+            let jobs: Vec<JobView> = jobs.cloned().collect();
+            let (budgets, allowances) = accounts(&snapshot, &caller);
+            let shown = Shown { jobs: &jobs, budgets: &budgets, allowances };
+            document_of("status", &shown).map_err(refused)
+        })
+        .map(Document)
 }
 
 /// Budgets and allowances that a caller may know of.
-pub(super) async fn accounts(
-    app: &App,
+pub(super) fn accounts<'a>(
+    snapshot: &'a Snapshot,
     caller: &Caller,
-) -> Result<(Vec<crate::view::BudgetView>, Vec<crate::view::AllowanceView>), ApiError> {
-    let Response::Budgets(budgets) = app.ask(Request::Budgets).await? else {
-        return Err(ApiError::internal("budgets were asked for, something else came"));
-    };
-    let budgets = shown(&budgets, caller).into_iter().cloned().collect();
-    let Caller::Operator = caller else { return Ok((budgets, Vec::new())) };
-    match app.ask(Request::Allowances).await? {
-        Response::Allowances(allowances) => Ok((budgets, allowances)),
-        other => Err(ApiError::internal(format!("allowances were asked for, {other:?} came"))),
+) -> (Vec<BudgetView>, &'a [AllowanceView]) {
+    let budgets = shown(&snapshot.budgets, caller).into_iter().cloned().collect();
+    match caller {
+        Caller::Operator => (budgets, &snapshot.allowances),
+        Caller::Tenant(_) => (budgets, &[]),
     }
 }
 
@@ -71,11 +75,12 @@ pub(super) async fn one(
     caller: Caller,
     Path(job): Path<String>,
 ) -> Result<Document, ApiError> {
-    told("status", &view(&app, &caller, &job).await?)
+    let view = app.recent_views(&[named(&job)?]).await?.into_iter().find(|view| sees(&caller, view));
+    told("status", &view.ok_or_else(|| ApiError::not_found("job", &job))?)
 }
 
 pub(super) fn told(verb: &str, view: &JobView) -> Result<Document, ApiError> {
-    document(verb, "job", view).map(Document).map_err(refused)
+    document(verb, "job", view).map(Document::from).map_err(refused)
 }
 
 pub(super) async fn pause(
@@ -146,27 +151,23 @@ pub(super) async fn retry(
 ) -> Result<Document, ApiError> {
     let asked: Retry = maybe(&headers, request).await?;
     let job = view(&app, &caller, &job).await?.job_id;
-    let args = asked.args(job.to_string(), &caller)?;
+    let args = asked.args(job.to_string(), &caller, &app.config())?;
     let retried = app.blocking(move |app| Ok(retry::retry(&args, &context(app)).map_err(refused)?.0));
-    Document::of(&retried.await?)
+    let retried = retried.await?;
+    // The command reached the owner by its own way.
+    app.touched(job)?;
+    Document::of(&retried)
 }
 
 impl Retry {
-    fn args(self, job: String, caller: &Caller) -> Result<RetryArgs, ApiError> {
-        let steps = self.models.iter().map(|step| {
-            let step: StepArg = step.parse().map_err(|error| wrong("models", &error))?;
-            match step.0.iter().find(|model| !caller.may_use(model)) {
-                Some(model) => Err(ApiError::invalid(format!("your token may not use {model}"))
-                    .code("model_not_allowed")
-                    .param("models")),
-                None => Ok(step),
-            }
-        });
+    fn args(self, job: String, caller: &Caller, config: &Config) -> Result<RetryArgs, ApiError> {
+        let steps = self.models.iter().map(|step| step.parse::<StepArg>());
+        let steps = steps.collect::<Result<Vec<_>, _>>().map_err(|error| wrong("models", &error))?;
         Ok(RetryArgs {
             job,
             states: states(&self.states)?,
             reasons: reasons(&self.reasons)?,
-            models: steps.collect::<Result<_, _>>()?,
+            models: allowed(&steps, caller, config)?,
             checks: Vec::new(),
             max_cost: self.max_cost.map(|cap| money(&cap)).transpose()?,
             deadline: self
@@ -176,6 +177,27 @@ impl Retry {
             rework: self.rework,
             dry_run: self.dry_run,
         })
+    }
+}
+
+/// A ladder by the full names of its models, all of which the caller may use: what a name or a pattern means
+/// is known only then.
+fn allowed(steps: &[StepArg], caller: &Caller, config: &Config) -> Result<Vec<StepArg>, ApiError> {
+    if steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let written: Vec<Vec<String>> = steps.iter().map(|step| step.0.clone()).collect();
+    let told = |message: String| {
+        ApiError::invalid(format!("{message}; {}", models::there_are(config, caller))).param("models")
+    };
+    let ladder = config.catalog.resolve(&written, clock::now()).map_err(|errors| {
+        let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        told(said.join("; ")).code("no_route")
+    })?;
+    let ladder = ladder.ladder.0;
+    match ladder.iter().flatten().find(|model| !caller.may_use(model)) {
+        Some(model) => Err(told(format!("your token may not use {model}")).code("model_not_allowed")),
+        None => Ok(ladder.into_iter().map(StepArg).collect()),
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn prices(
 
 /// Where the money stands.
 #[derive(Serialize)]
-struct Spend {
+struct Spend<'a> {
     schema: &'static str,
     /// Of all jobs there are, USD.
     cost_usd: f64,
@@ -77,15 +77,15 @@ struct Spend {
     /// Worst case of what is on its way or not known.
     reserved_usd: f64,
     budgets: Vec<BudgetView>,
-    allowances: Vec<AllowanceView>,
+    allowances: &'a [AllowanceView],
 }
 
 pub(super) async fn spend(State(app): State<App>, caller: Caller) -> Result<Document, ApiError> {
-    let views = app.views().await?;
-    let own = || views.iter().filter(|view| sees(&caller, view));
+    let snapshot = app.snapshot().await?;
+    let own = || snapshot.jobs.iter().filter(|view| sees(&caller, view));
     let (cost_usd, list_cost_usd) =
         (own().map(|view| view.cost_usd).sum::<f64>(), own().map(|view| view.list_cost_usd).sum::<f64>());
-    let (budgets, allowances) = accounts(&app, &caller).await?;
+    let (budgets, allowances) = accounts(&snapshot, &caller);
     Document::of(&Spend {
         schema: "overnight.spend/1",
         cost_usd,

@@ -17,6 +17,7 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::{ApiError, App, events};
@@ -65,11 +66,17 @@ pub(super) fn routes() -> Router<App> {
 
 /// A JSON document as a command prints it.
 #[derive(Clone, Debug)]
-struct Document(String);
+struct Document(Bytes);
 
 impl Document {
     fn of(data: &impl Serialize) -> Result<Document, ApiError> {
-        serde_json::to_string(data).map(Document).map_err(ApiError::internal)
+        serde_json::to_string(data).map(Document::from).map_err(ApiError::internal)
+    }
+}
+
+impl From<String> for Document {
+    fn from(text: String) -> Document {
+        Document(text.into())
     }
 }
 
@@ -80,7 +87,7 @@ impl IntoResponse for Document {
 }
 
 async fn openapi() -> Document {
-    Document(OPENAPI.to_owned())
+    Document(Bytes::from_static(OPENAPI.as_bytes()))
 }
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ pub(super) async fn plan(
             durable::remove(&draft).map_err(|error| ApiError::storage(&error))?;
         }
         let plan = plan.map_err(refused)?.named(name);
-        crate::cli::context::document("plan", "plans", &[plan]).map(Document).map_err(refused)
+        crate::cli::context::document("plan", "plans", &[plan]).map(Document::from).map_err(refused)
     })
     .await
 }

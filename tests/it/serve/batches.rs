@@ -1,5 +1,7 @@
 //! `/v1/batches`: from a file to answers, and everything that can come between.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -351,4 +353,41 @@ fn batches_are_listed_newest_first() {
     assert_eq!((rest["data"][0]["id"].as_str(), &rest["has_more"]), (Some(ids[0].as_str()), &false.into()));
     complete(&rest["data"][0]);
     assert_eq!(daemon.api.get("/v1/batches?limit=101").status, 400);
+}
+
+/// What one connection sends, as JSON; it is answered with 204.
+fn told(receiver: &TcpListener) -> Value {
+    let mut stream = BufReader::new(receiver.accept().unwrap().0);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        let line = line.trim().to_lowercase();
+        if let Some(told) = line.strip_prefix("content-length: ") {
+            length = told.parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[test]
+fn a_receiver_that_was_down_hears_of_it_from_the_next_daemon() {
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = receiver.local_addr().unwrap();
+    drop(receiver);
+    let config = format!("[daemon]\nwebhook = \"http://{address}/hook\"\n");
+    let daemon = Daemon::with(provider(Duration::ZERO), &config);
+    let batch = create(&daemon.api, &uploaded(&daemon.api, &lines(1)), &json!({}));
+    until(&daemon.api, &batch, &["completed"]);
+    let receiver = TcpListener::bind(address).unwrap();
+    let _daemon = daemon.again();
+    let event = told(&receiver);
+    assert_eq!(event["type"], "batch.completed", "{event}");
+    assert_eq!(event["data"], json!({ "id": batch["id"] }));
 }

@@ -19,6 +19,8 @@ pub(crate) mod files;
 mod guard;
 /// Requests, byte for byte where it matters.
 pub(crate) mod http;
+/// Ladders by their names.
+mod ladders;
 /// Metrics, and another config.
 mod monitor;
 /// Jobs as the commands show them, over HTTP.
@@ -140,7 +142,9 @@ fn it_is_alive_ready_and_lists_models() {
     assert_eq!(ids[0], "auto");
     assert!(ids.contains(&"sim/small".to_owned()), "{ids:?}");
     assert_eq!(daemon.api.get("/v1/models/sim/small").json()["id"], "sim/small");
-    refused(&daemon.api.get("/v1/models/sim/none"), 404, "not_found");
+    let none = daemon.api.get("/v1/models/sim/none");
+    refused(&none, 404, "not_found");
+    assert!(none.text().contains("there are auto, "), "{none:?}");
     refused(&daemon.api.get("/v1/nothing"), 404, "not_found");
     assert_eq!(daemon.api.request("PUT", "/v1/models", &[], b"").status, 405);
 }

@@ -45,15 +45,23 @@ fn a_request_waits_for_its_answer() {
 #[test]
 fn what_cannot_be_answered_is_said() {
     let daemon = Daemon::start();
-    refused(&chat(&daemon.api, "gpt-none", &[]), 400, "no_route");
+    let unknown = chat(&daemon.api, "gpt-none", &[]);
+    refused(&unknown, 400, "no_route");
+    let error = &unknown.json()["error"];
+    assert_eq!(error["param"], "model");
+    assert!(error["message"].as_str().unwrap().contains("there are auto, sim/"), "{error}");
     for deadline in ["soon", "2020-01-01T00:00:00Z"] {
         let answer = chat(&daemon.api, "auto", &[&format!("x-overnight-deadline: {deadline}")]);
         assert_eq!(answer.json()["error"]["param"], "x-overnight-deadline", "{answer:?}");
     }
-    for (field, value) in [("stream", json!(true)), ("overnight", json!({ "max_cost": "$1" }))] {
-        let mut body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "hi" }] });
+    for (path, field, value) in [
+        ("/v1/chat/completions", "overnight", json!({ "max_cost": "$1" })),
+        ("/v1/embeddings", "stream", json!(true)),
+    ] {
+        let mut body =
+            json!({ "model": "auto", "input": "hi", "messages": [{ "role": "user", "content": "hi" }] });
         body[field] = value;
-        let answer = daemon.api.post("/v1/chat/completions", &body);
+        let answer = daemon.api.post(path, &body);
         assert_eq!((answer.status, &answer.json()["error"]["param"]), (400, &field.into()), "{answer:?}");
     }
     let smuggled = br#"{"model":"auto","messages":[]},"overnight":{"max_cost":"$0"}"#;
@@ -82,4 +90,36 @@ fn a_client_that_leaves_cancels_its_request() {
     while daemon.overnight.jobs().is_empty() {}
     drop(stream);
     while !["cancelling", "cancelled"].contains(&daemon.overnight.job()["state"].as_str().unwrap()) {}
+}
+
+/// A request whose answer is to come as events.
+fn streamed() -> serde_json::Value {
+    json!({ "model": "auto", "stream": true, "messages": [{ "role": "user", "content": "hi" }] })
+}
+
+#[test]
+fn a_stream_is_the_whole_answer_and_ends() {
+    let daemon = Daemon::start();
+    let answer = daemon.api.post("/v1/chat/completions", &streamed());
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/event-stream")),
+        "{answer:?}"
+    );
+    assert!(answer.header("x-overnight-cost-usd").is_some(), "{answer:?}");
+    let events: Vec<&str> = answer.text().split_terminator("\n\n").collect();
+    assert_eq!((events.len(), events.last()), (3, Some(&"data: [DONE]")), "{answer:?}");
+    assert!(
+        events[0].contains(r#""object":"chat.completion.chunk""#)
+            && events[0].contains(r#""role":"assistant""#)
+    );
+}
+
+#[test]
+fn a_stream_that_fails_before_it_begins_is_refused_like_any_request() {
+    let daemon = Daemon::with(provider(Duration::from_secs(60)), "");
+    let body = streamed().to_string();
+    let headers = [JSON, "x-overnight-deadline: 1s"];
+    let answer = daemon.api.request("POST", "/v1/chat/completions", &headers, body.as_bytes());
+    refused(&answer, 504, "deadline");
 }
