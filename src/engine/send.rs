@@ -28,6 +28,7 @@ impl Engine {
             }
         }
         self.create_batches(seq);
+        self.clear_batches(seq);
     }
 
     /// Fills free places with attempts that wait recorded.

@@ -18,6 +18,7 @@ use crate::attempt::Outcome;
 use crate::batch::{AskError, BatchRef, CreateError, Cursor, Fate, Line, Mark, Order, Search, Status, Why};
 use crate::catalog::Route;
 use crate::engine::{BatchAsk, BatchNews, BatchWork, Call};
+use crate::job::Wire;
 use crate::provider::batch::{Added, Batches, Collecting, Draft};
 use crate::provider::http::Providers;
 
@@ -54,6 +55,8 @@ impl Desk {
             BatchWork::Find(search) => self.ask(mark, route, Question::Find(search), tasks),
             BatchWork::Look(batch) => self.ask(mark, route, Question::Look(batch), tasks),
             BatchWork::Cancel(batch) => self.cancel(batch, route, tasks),
+            BatchWork::Clear(batch) => self.clear(Left::By(batch), route, tasks),
+            BatchWork::ClearUnmade(wire) => self.clear(Left::Unmade(mark, wire), route, tasks),
             BatchWork::Collect(status, from) => self.collect(mark, route, *status, from, tasks),
         }
     }
@@ -108,6 +111,26 @@ impl Desk {
         });
     }
 
+    /// What is not deleted expires at the provider.
+    fn clear(&self, left: Left, route: Arc<Route>, tasks: &mut JoinSet<()>) {
+        let providers = self.providers.clone();
+        tasks.spawn(async move {
+            let Ok(batches) = batches_of(&providers, &route) else { return };
+            let cleared = match &left {
+                Left::By(batch) => batches.clear(batch).await,
+                Left::Unmade(mark, wire) => batches.clear_unmade(*mark, *wire).await,
+            };
+            match cleared {
+                Ok(gone) => {
+                    tracing::debug!(provider = &*route.provider, ?gone, "files of a batch are deleted")
+                }
+                Err(why) => {
+                    tracing::warn!(provider = &*route.provider, "files of a batch are left there: {why}");
+                }
+            }
+        });
+    }
+
     /// The next page: of the stream that is open, or of a new one.
     fn collect(
         &mut self,
@@ -126,6 +149,12 @@ impl Desk {
         let (providers, inbox) = (self.providers.clone(), self.inbox.clone());
         tasks.spawn(async move { stream(&providers, &route, (mark, status, from), asked, &inbox).await });
     }
+}
+
+/// Whose files are deleted.
+enum Left {
+    By(BatchRef),
+    Unmade(Mark, Wire),
 }
 
 /// What has one answer.

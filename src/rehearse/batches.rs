@@ -47,6 +47,13 @@ impl Drafts {
                 let _ = provider.give_up_batch(now, account, &batch);
                 return None;
             }
+            BatchWork::Clear(batch) => {
+                // What is not deleted there expires.
+                let _ = provider.clear_batch(now, account, &batch);
+                return None;
+            }
+            // What was never made left nothing: requests are handed over with the creation.
+            BatchWork::ClearUnmade(_) => return None,
             BatchWork::Create => {
                 let calls = self.0.remove(&mark).unwrap_or_default();
                 let wire = calls.first().map(|call| call.item.wire);

@@ -5,14 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Batch, BatchNews, BatchWork, LineEnd, Stage, Then};
+use super::{Batch, BatchAsk, BatchNews, BatchWork, LineEnd, Stage, Then};
 use crate::attempt::{ErrorCode, Outcome, RefusalKind};
 use crate::batch::{
     AskError, BatchRef, BatchState, CreateError, Ended, Found, Mark, Order, Search, Status, Why, pause,
 };
 use crate::engine::{Effect, Engine, Notice};
 use crate::job::{AttemptId, JobId};
-use crate::record::Record;
+use crate::record::{Record, Seq};
 
 /// The first pause after a question without an answer, and the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(600));
@@ -73,6 +73,13 @@ impl Engine {
                 self.lanes.account(lane).sent(self.now);
             }
             self.ask_batch(number, BatchWork::Create);
+        }
+    }
+
+    /// Batches whose end is durable now leave nothing behind.
+    pub(in crate::engine) fn clear_batches(&mut self, seq: Seq) {
+        while let Some((_, ask)) = self.batches.leaving.pop_front_if(|(at, _)| *at <= seq) {
+            self.effects.push(Effect::Batch(ask));
         }
     }
 
@@ -295,8 +302,15 @@ impl Engine {
     fn close(&mut self, number: u64) {
         let Some(batch) = self.batches.open.remove(&number) else { return };
         let now = self.now;
-        if self.ledger.globals.batches.get(number).is_some() {
+        if let Some(intended) = self.ledger.globals.batches.get(number) {
+            let what = match &batch.made {
+                Some(made) => Some(BatchWork::Clear(made.clone())),
+                None => (batch.searches >= SEARCHES).then_some(BatchWork::ClearUnmade(intended.wire)),
+            };
             self.record(Record::BatchClosed { number });
+            let ask = what.map(|what| BatchAsk { mark: batch.mark, route: batch.route.clone(), what });
+            let seq = self.ledger.globals.seq;
+            self.batches.leaving.extend(ask.map(|ask| (seq, ask)));
         }
         if let Some(ended_at) = batch.ended_at {
             let lane = self.batches.lanes.entry(batch.route.name.clone()).or_default();

@@ -21,6 +21,8 @@
 //!   five searches, a minute apart, find nothing, its attempts end as never sent and their items are free for
 //!   another. So no draft has to outlive the process.
 //! - *A page of results is written down before the next is asked for*, its cursor behind its lines.
+//! - *What is left at a provider is deleted when nothing of it can be needed again*: the end of every line is
+//!   durable by then. Whoever dies between the two leaves files there until they expire.
 //! - *What has no line has not run*; a line of somebody else, and a second one of ours, settle nothing.
 //! - A batch holds lines of one queue, so that the planner can take it back. What is out is limited to
 //!   [`MOST_LINES`], because every checkpoint holds every open attempt.
@@ -39,9 +41,10 @@ use crate::attempt::Outcome;
 use crate::batch::{AskError, BatchRef, CreateError, Cursor, Found, Line, Mark, Search, Status};
 use crate::catalog::Route;
 use crate::clock::Timestamp;
-use crate::job::{AttemptId, Item, ItemIndex, JobId};
+use crate::job::{AttemptId, Item, ItemIndex, JobId, Wire};
 use crate::ledger::OpenBatch;
 use crate::plan::schedule::DoneBy;
+use crate::record::Seq;
 
 mod care;
 mod fill;
@@ -68,8 +71,8 @@ pub struct BatchAsk {
     pub what: BatchWork,
 }
 
-/// What is to be done about a batch. All but `Add`, `Drop` and `Cancel` are answered by
-/// [`super::Event::Batch`].
+/// What is to be done about a batch. `Create`, `Find`, `Look` and `Collect` are answered by
+/// [`super::Event::Batch`]; of `Add` there is news where it fails.
 #[derive(Debug)]
 pub enum BatchWork {
     /// Put this request into its draft; only where that fails is there news.
@@ -86,6 +89,10 @@ pub enum BatchWork {
     Cancel(BatchRef),
     /// Read the next page of its results, behind the cursor.
     Collect(Box<Status>, Cursor),
+    /// Delete what it left at its provider. Emitted only when the end of every line is durable.
+    Clear(BatchRef),
+    /// Delete what it left there although it was never made.
+    ClearUnmade(Wire),
 }
 
 /// What came of it.
@@ -125,6 +132,8 @@ pub(super) struct Batches {
     samples: BTreeSet<(JobId, ItemIndex)>,
     /// Items that could not be put into a batch: they go one by one.
     barred: BTreeSet<(JobId, ItemIndex)>,
+    /// What is over is cleared away when the records up to here are durable.
+    leaving: VecDeque<(Seq, BatchAsk)>,
 }
 
 /// A batch that takes no more lines.
@@ -391,7 +400,10 @@ impl Engine {
 
     fn ask_batch(&mut self, number: u64, what: BatchWork) {
         let Some(batch) = self.batches.open.get_mut(&number) else { return };
-        batch.is_asked = !matches!(what, BatchWork::Add(_) | BatchWork::Drop | BatchWork::Cancel(_));
+        batch.is_asked = matches!(
+            what,
+            BatchWork::Create | BatchWork::Find(_) | BatchWork::Look(_) | BatchWork::Collect(..)
+        );
         let ask = BatchAsk { mark: batch.mark, route: batch.route.clone(), what };
         self.effects.push(Effect::Batch(ask));
     }
