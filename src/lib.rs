@@ -13,7 +13,7 @@
 //! |---|---|---|---|---|
 //! | [`live`] | the machine's | HTTP | files and sled | `run`, `daemon` |
 //! | [`rehearse`] | virtual | simulated | in memory | `plan --rehearse` |
-//! | the tests' nights | virtual | simulated, with faults and a ledger of their own | in memory, with power cuts | `tests/it/nights` |
+//! | the tests' nights | virtual | simulated, with faults and a ledger of their own | in memory, over a week on disk; with power cuts | `tests/it/nights`, `tests/it/week` |
 //!
 //! So the forecast comes from the code that will spend the money, and a crash can be replayed from a
 //! seed.

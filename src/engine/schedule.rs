@@ -255,9 +255,11 @@ impl Engine {
         }
     }
 
-    /// When a plan is due if nothing else happens.
+    /// When a plan is due if nothing else happens. None is made on hold: whoever woke for it would wake again
+    /// at once.
     pub(super) fn replan_at(&self) -> Timestamp {
         match &self.schedule.made {
+            _ if self.on_hold => Timestamp::MAX,
             Some(made) if !self.schedule.jobs.is_empty() && !made.orders.is_empty() => {
                 let due = if self.wants_more(made) { self.now } else { made.replan_at };
                 due.max(self.schedule.next_look())

@@ -24,6 +24,9 @@ use crate::record::{PartCommitted, Record, Seq};
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError};
 
+/// More than any way to a moment takes.
+const MOST_STEPS: u32 = 200_000;
+
 /// Where durable rows go.
 pub trait Rows {
     /// Whether rows are wanted at all.
@@ -211,7 +214,11 @@ impl<R: Rows, S: Store> Night<R, S> {
 
     /// Goes on to a moment, doing all that happens until then.
     pub fn advance(&mut self, to: Timestamp) -> Result<(), PowerCut> {
-        while self.next() <= to && self.step()? {}
+        let mut steps = 0;
+        while self.next() <= to && self.step()? {
+            steps += 1;
+            assert!(steps < MOST_STEPS, "I19: it is woken for nothing, at {}", self.now);
+        }
         self.now = self.now.max(to);
         Ok(())
     }

@@ -22,9 +22,10 @@ use crate::clock::Timestamp;
 use crate::config::{Morning, Schedule, Webhook};
 use crate::job::JobId;
 use crate::schedule::{Missed, look};
+use crate::view::JobView;
 use crate::webhook::Message;
 
-/// A daemon that ends at the time of its report writes no second one; what ends meanwhile is in the next.
+/// A daemon that ends right behind its report writes no second one, unless a job ended in between.
 const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// What is due.
@@ -158,16 +159,17 @@ impl Clerk {
 
     /// Writes the report of a night that ends with the daemon, where reports are wanted at all.
     pub fn last_report(&mut self, now: Timestamp) -> Result<Option<Message>, CliError> {
-        let reported = self.diary.reported();
-        let is_told = reported.is_some_and(|reported| reported <= now && now.since(reported) < JUST_NOW);
-        if !self.morning.is_wanted() || is_told {
+        if !self.morning.is_wanted() {
             return Ok(None);
         }
-        let of = Of::Night(reported);
+        let reported = self.diary.reported();
         let mut rows = Rows::open(&self.context)?;
-        let message = self.report(&of, now, &mut rows)?;
+        let message = match is_told(reported, &rows.views, now) {
+            true => None,
+            false => Some(self.report(&Of::Night(reported), now, &mut rows)?),
+        };
         rows.close()?;
-        Ok(Some(message))
+        Ok(message)
     }
 
     /// Where reports are posted.
@@ -230,6 +232,12 @@ impl Clerk {
     fn zone(&self) -> Tz {
         self.morning.tz.unwrap_or_else(zone::named)
     }
+}
+
+/// Whether a report of a moment ago has all there is to tell.
+fn is_told(reported: Option<Timestamp>, views: &[JobView], now: Timestamp) -> bool {
+    let just_now = reported.filter(|&reported| reported <= now && now.since(reported) < JUST_NOW);
+    just_now.is_some_and(|told| views.iter().all(|view| view.finished_at.is_none_or(|at| at <= told)))
 }
 
 fn names(schedules: &[Schedule]) -> Vec<&str> {

@@ -15,9 +15,10 @@ use overnight::results::select::{Filter, Link, Selection, Texts};
 use sha2::{Digest, Sha256};
 
 use super::calendar::{A_DAY, HOUR, MINUTE, is_night, is_peak, shown};
-use super::machine::{Machine, PACE, prompts};
+use super::machine::{Machine, PACE};
 use super::plot::{PLANS, Plan, Plot};
 use super::seen::Seen;
+use super::set_up::prompts;
 
 /// A firing that is seen so late is not missed yet.
 const GRACE: Duration = Duration::from_secs(300);
@@ -234,7 +235,8 @@ fn deadlines(done: &[Done<'_>], machine: &Machine, plot: &Plot, seen: &mut Seen)
             assert_eq!(dear, 0, "{name} of {} paid the peak price, and had time", job.fired);
         }
         let soon = opens(job, plot) + SOON;
-        if soon > deadline || until < soon {
+        // Hours that end before, and more than goes into them, are in between, too.
+        if soon > deadline.min(until) || !may_go(job, soon, plot) || name == "before-seven" {
             continue;
         }
         seen.undisturbed += 1;
@@ -249,16 +251,19 @@ fn deadlines(done: &[Done<'_>], machine: &Machine, plot: &Plot, seen: &mut Seen)
 
 /// When a job may be sent, or had better be.
 fn opens(job: &Done<'_>, plot: &Plot) -> Timestamp {
-    let is_open = |at| match job.plan.name {
-        "half-past-two" => is_night(at, plot.zone),
-        "nightly" | "calm" | "cheap-only" => !is_peak(at, plot.zone),
-        _ => true,
-    };
     let mut at = job.job.submitted_at;
-    while !is_open(at) {
+    while !may_go(job, at, plot) {
         at = at + MINUTE;
     }
     at
+}
+
+fn may_go(job: &Done<'_>, at: Timestamp, plot: &Plot) -> bool {
+    match job.plan.name {
+        "half-past-two" | "before-seven" => is_night(at, plot.zone),
+        "nightly" | "calm" | "cheap-only" => !is_peak(at, plot.zone),
+        _ => true,
+    }
 }
 
 /// When, after a moment, nobody is there, the machine sleeps, a provider is down or the money is used up, for

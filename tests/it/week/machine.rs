@@ -2,99 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use overnight::cli::args::Globals;
 use overnight::cli::context::Context;
 use overnight::cli::daemon::clerk::{Clerk, Of, Submission, Task};
 use overnight::cli::rows::Rows;
 use overnight::cli::session::{self, Hold, Session};
 use overnight::clock::Timestamp;
-use overnight::config::{self, Inputs};
 use overnight::engine::{Event, Notice};
-use overnight::job::{Item, ItemIndex, Job, JobId};
-use overnight::ledger::{JobLedger, Ledger};
-use overnight::money::{Price, Usd};
-use overnight::provider::simulated::{self, Config, Faults, Model, Simulated};
-use overnight::record::{Checkpoint, PartCommitted, Record, Seq};
+use overnight::job::JobId;
+use overnight::ledger::Ledger;
+use overnight::money::Usd;
+use overnight::provider::simulated::{Faults, Simulated};
 use overnight::rehearse::night::{self, Night, PowerCut};
 use overnight::results::folder::Folder;
-use overnight::results::parts::Parts;
 use overnight::store::beside::Beside;
-use overnight::store::{Store, StoreError};
 use overnight::view::{OddsView, Waiting};
 use tempfile::TempDir;
 
-use super::calendar::{A_DAY, MINUTE, is_peak};
-use super::plot::{Cut, PLANS, Plot};
+use super::calendar::MINUTE;
+use super::disk::{Parquet, Shelf};
+use super::plot::{Cut, Plot};
+use super::set_up::{config, context, provider, settings, write_prompts};
 
 /// How often the clerk looks.
 pub(super) const PACE: Duration = MINUTE;
 /// How long calls in flight may go on when the daemon is to stop.
 const DRAIN: Duration = Duration::from_secs(25);
-
-/// The store on disk, as the clerk and the engine share it.
-struct Shelf(Hold);
-
-impl Shelf {
-    fn session(&mut self) -> &mut Session {
-        match &mut self.0 {
-            Hold::Ours(session) => session,
-            Hold::Theirs(_) => unreachable!("it was opened here"),
-        }
-    }
-}
-
-impl Store for Shelf {
-    fn recover(&mut self) -> Result<Ledger, StoreError> {
-        self.session().store.recover()
-    }
-    fn replay(&mut self, from: Seq, each: &mut dyn FnMut(Seq, Record)) -> Result<(), StoreError> {
-        self.session().store.replay(from, each)
-    }
-    fn accept(&mut self, job: &Job) -> Result<(), StoreError> {
-        self.session().store.accept(job)
-    }
-    fn read(&mut self, job: &JobId, items: &[ItemIndex]) -> Result<Vec<Arc<Item>>, StoreError> {
-        self.session().store.read(job, items)
-    }
-    fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        self.session().store.append(records)
-    }
-    fn sync(&mut self) -> Result<Seq, StoreError> {
-        self.session().store.sync()
-    }
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.session().store.checkpoint(checkpoint)
-    }
-}
-
-/// Parts on disk.
-struct Parquet {
-    parts: Parts,
-    now: Timestamp,
-}
-
-impl night::Rows for Parquet {
-    const WANTED: bool = true;
-
-    fn add(&mut self, job: &Arc<Job>, parts: u32, committed_to: Seq) {
-        self.parts.add(job.clone(), parts, committed_to).expect("the results folder can be read");
-    }
-    fn push(&mut self, seq: Seq, record: &Record) {
-        self.parts.push(seq, record).expect("a row can be written");
-    }
-    fn close(&mut self, job: &JobId, now: Timestamp) -> Option<PartCommitted> {
-        self.now = now;
-        self.parts.close(job, now).expect("a part can be written")
-    }
-    fn finish(&mut self, job: &JobId, state: &JobLedger) {
-        self.parts.finish(job, state, self.now).expect("a manifest can be written");
-    }
-}
 
 /// A look of the clerk.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +67,8 @@ pub(super) struct Machine {
     context: Context,
     running: Option<Running>,
     provider: Option<Simulated>,
+    /// When the daemon was last there.
+    now: Timestamp,
     cuts: Vec<(Timestamp, Cut, Duration)>,
     sleeps: Vec<(Timestamp, Timestamp)>,
     pub(super) looks: Vec<Looked>,
@@ -155,6 +92,7 @@ impl Machine {
             home,
             running: None,
             provider: Some(Simulated::new(provider(plot))),
+            now: Timestamp::default(),
             cuts: plot.cuts.clone(),
             sleeps: plot.sleeps.clone(),
             looks: Vec::new(),
@@ -193,8 +131,8 @@ impl Machine {
 
     /// The daemon is there from one moment to another: `overnight daemon --until`.
     pub(super) fn live(&mut self, from: Timestamp, until: Timestamp) {
-        let mut now = from;
-        while now < until {
+        let mut now = from.max(self.now);
+        loop {
             self.start(now);
             match self.work(until) {
                 Ok(()) => break,
@@ -202,13 +140,14 @@ impl Machine {
             }
         }
         self.stop();
+        let now = self.now;
         let message = {
             let mut clerk = Clerk::new(self.context.clone()).expect("the diary can be read");
-            clerk.last_report(until).expect("the report is written")
+            clerk.last_report(now).expect("the report is written")
         };
         if let Some(message) = message {
             let ledger = self.ledger();
-            self.reported(until, &message.body, &ledger);
+            self.reported(now, &message.body, &ledger);
         }
     }
 
@@ -363,6 +302,7 @@ impl Machine {
         night.event(Event::Hold(true)).expect("no cut is planned");
         let until = night.now() + DRAIN;
         night.advance(until).expect("no cut is planned");
+        self.now = until;
         let Running { night, .. } = self.running.take().expect("the daemon is there");
         self.odds = Some(OddsView::all(night.engine.ledger()));
         let Night { provider, store: Shelf(hold), notices, .. } = night;
@@ -396,131 +336,5 @@ impl Machine {
     pub(super) fn page(&self, report: &Reported) -> PathBuf {
         let name = report.data["report"].as_str().expect("it names its page");
         self.home.path().join("reports").join(name)
-    }
-}
-
-fn context(home: &Path, config: &str) -> Context {
-    let env = BTreeMap::from([("HOME".to_owned(), home.display().to_string())]);
-    let inputs = Inputs { file: None, cwd: home, env: &env, flags: &[] };
-    let config = config::parse(config, &inputs).unwrap_or_else(|error| panic!("{error}"));
-    Context::with_config(Globals::default(), config)
-}
-
-/// Where a file of prompts is: jobs are named by it, so it is the same whenever a week is played.
-pub(super) fn prompts(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("week").join(format!("{name}.jsonl"))
-}
-
-fn write_prompts() {
-    for &(name, items) in PLANS.iter().flat_map(|plan| plan.files) {
-        let line = |n| format!("{{\"id\":\"{name}-{n}\",\"prompt\":\"{name} {n}\",\"max_tokens\":200}}\n");
-        let (path, lines) = (prompts(name), (0..items).map(line).collect::<String>());
-        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("a folder can be made");
-        // Weeks are played side by side: a file is there whole or not at all.
-        let mut aside = tempfile::NamedTempFile::new_in(path.parent().expect("as above")).expect("a file");
-        aside.write_all(lines.as_bytes()).expect("a file can be written");
-        aside.persist(path).expect("a file can be renamed");
-    }
-}
-
-/// Everything but the schedules.
-fn settings(plot: &Plot) -> String {
-    let ((day, of_tag), zone) = (plot.budgets, plot.zone);
-    let (hour, minute) = plot.report_at;
-    format!(
-        r#"
-        [state]
-        dir = "state"
-        [results]
-        dir = "results"
-        [report]
-        at = "{hour:02}:{minute:02}"
-        tz = "{zone}"
-        dir = "reports"
-        [defaults]
-        check = {{ contains = "pass" }}
-        [budget]
-        day = "$0.{day:03}"
-        tz = "{zone}"
-        [budget.tags."team=ads"]
-        day = "$0.{of_tag:03}"
-        month = "$1"
-        [providers.alpha]
-        kind = "openai"
-        base_url = "http://127.0.0.1:9/v1"
-        max_concurrency = 2
-        [providers.beta]
-        kind = "openai"
-        base_url = "http://127.0.0.1:9/v1"
-        max_concurrency = 3
-        [providers.night]
-        kind = "openai"
-        base_url = "http://127.0.0.1:9/v1"
-        max_concurrency = 2
-        hours = ["22:00-07:00 {zone}"]
-        [models."alpha/small"]
-        price = {{ input = 1, output = 4, window = "off-peak" }}
-        max_output = 4096
-        windows = [{{ name = "peak", days = "mon-fri", hours = ["08:00-20:00"], tz = "{zone}", multiply = 2 }}]
-        [models."alpha/large"]
-        price = {{ input = 4, output = 16 }}
-        max_output = 4096
-        [models."beta/small"]
-        price = {{ input = 1.1, output = 4.4 }}
-        max_output = 4096
-        [models."night/small"]
-        price = {{ input = 0.5, output = 2 }}
-        max_output = 4096
-        "#
-    )
-}
-
-fn config(plot: &Plot) -> String {
-    let mut config = settings(plot);
-    for plan in &PLANS {
-        let files: Vec<String> = plan.files.iter().map(|(name, _)| format!("{:?}", prompts(name))).collect();
-        let (name, files, terms) = (plan.name, files.join(", "), plan.terms);
-        config += &format!(
-            "\n[[schedule]]\nname = \"{name}\"\ntz = \"{}\"\nfiles = [{files}]\n{terms}\n",
-            plot.zone
-        );
-    }
-    config
-}
-
-/// The provider keeps to its own list of prices and hours.
-fn provider(plot: &Plot) -> Config {
-    let price = |input, output| Price { input, output, ..Price::default() };
-    let small = price(1_000_000, 4_000_000);
-    let peak = price(2_000_000, 8_000_000);
-    let mut changes = Vec::new();
-    let mut at = plot.days[0].0 - A_DAY;
-    let mut was_peak = false;
-    while at < plot.end() + A_DAY * 14 {
-        if is_peak(at, plot.zone) != was_peak {
-            was_peak = !was_peak;
-            changes.push((at, if was_peak { peak } else { small }));
-        }
-        at = at + MINUTE * 15;
-    }
-    let model = |name: &str, price, pass_rate| Model {
-        pass_rate,
-        latency: Duration::from_secs(20),
-        latency_spread: 1.6,
-        output: 60,
-        ..Model::new(name, price)
-    };
-    let limits = simulated::Limits { rpm: Some(plot.rpm), ..simulated::Limits::default() };
-    Config {
-        seed: plot.seed,
-        models: vec![
-            Model { price_changes: changes, ..model("alpha/small", small, 0.85) },
-            model("alpha/large", price(4_000_000, 16_000_000), 0.99),
-            Model { limits, ..model("beta/small", price(1_100_000, 4_400_000), 0.9) },
-            model("night/small", price(500_000, 2_000_000), 0.9),
-        ],
-        faults: plot.faults.clone(),
-        plain_answers: true,
-        ..Config::default()
     }
 }

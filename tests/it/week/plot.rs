@@ -35,7 +35,7 @@ pub(super) struct Plan {
 const EVERY_DAY: fn(Weekday) -> bool = |_| true;
 
 /// The schedules of every week.
-pub(super) const PLANS: [Plan; 6] = [
+pub(super) const PLANS: [Plan; 7] = [
     Plan {
         name: "nightly",
         times: &[(22, 0)],
@@ -63,6 +63,15 @@ pub(super) const PLANS: [Plan; 6] = [
         files: &[("fold", 6)],
         terms: "cron = \"30 1 * * *\"\nmissed = \"skip\"\nwhen = \"asap\"\ndeadline = \"20h\"\n\
                 models = [[\"night/small\", \"beta/small\"]]",
+    },
+    // More than can be done before its provider shuts at seven: the rest goes in the evening.
+    Plan {
+        name: "before-seven",
+        times: &[(6, 45)],
+        days: EVERY_DAY,
+        skips: false,
+        files: &[("late", 45)],
+        terms: "cron = \"45 6 * * *\"\nmissed = \"run\"\ndeadline = \"30h\"\nmodels = [\"night/small\"]",
     },
     Plan {
         name: "calm",
@@ -143,16 +152,22 @@ impl Plot {
         let first: NaiveDate = first.parse().expect("a day of the table");
         let chance = &mut Chance::new(seed);
         let night = |chance: &mut Chance| first + Days::new(chance.below(7));
-        let mut days = Vec::new();
+        let mut days: Vec<(Timestamp, Timestamp)> = Vec::new();
         for day in 0..7 {
             let date = first + Days::new(day);
             let up = [(7, 20), (12, 0), (21, 0)][if day == 0 { 1 } else { chance.below(3) as usize }];
-            days.push((moment(date, up, zone), moment(date + Days::new(1), (7, 0), zone)));
+            let down = moment(date + Days::new(1), (7, 0), zone);
+            match days.last_mut() {
+                Some((_, until)) if chance.hit(0.3) => *until = down,
+                _ => days.push((moment(date, up, zone), down)),
+            }
         }
         // One night is of the clocks' change: the fourth.
         let asleep = if chance.hit(0.4) { first + Days::new(3) } else { night(chance) };
         let lies_down = moment(asleep, (22, 20), zone) + MINUTE * chance.below(240) as u32;
-        let sleeps = vec![(lies_down, lies_down + MINUTE * (70 + chance.below(180) as u32))];
+        let before_seven = moment(night(chance), (6, 46), zone) + MINUTE * chance.below(13) as u32;
+        let sleeps = [lies_down, before_seven].map(|at| (at, at + MINUTE * (70 + chance.below(180) as u32)));
+        let sleeps = sleeps.to_vec();
         let mut cuts = Vec::new();
         for how in [Cut::Write(1 + chance.below(80)), Cut::FiringNoted, Cut::JobsThere] {
             let date = night(chance);
@@ -184,7 +199,7 @@ impl Plot {
             cuts,
             faults,
             outages: vec![of_one, of_all],
-            budgets: (30 + chance.below(40), 9 + chance.below(10)),
+            budgets: (40 + chance.below(40), 9 + chance.below(10)),
             report_at: [(6, 45), (7, 0), (7, 30)][chance.below(3) as usize],
             rpm: 3 + chance.below(20),
         }

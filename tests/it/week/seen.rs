@@ -87,7 +87,7 @@ impl Seen {
             (&mut self.calm, 5, "jobs that had to wait for the night"),
             (&mut self.firings_cut, 4, "firings cut off"),
             (&mut self.writes_cut, 4, "writes cut off"),
-            (&mut self.stuck, 100, "looks without money"),
+            (&mut self.stuck, 20, "looks without money"),
             (&mut self.went_on, 4, "jobs that went on the next day"),
             (&mut self.failed_over, 20, "attempts on the other account"),
             (&mut self.unknown, 20, "unknown outcomes"),
