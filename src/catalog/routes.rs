@@ -61,6 +61,19 @@ impl Catalog {
         }))
     }
 
+    /// The routes of `provider/model` on every lane its provider is used on: the realtime one, unless the
+    /// provider's `lanes` leave it out for another, and those that `lanes` name beside it.
+    pub fn routes_on_lanes(&self, name: &str, now: Timestamp) -> Vec<Arc<Route>> {
+        let Some(realtime) = self.route(name, now) else { return Vec::new() };
+        let lanes = self.provider(&realtime.provider).map_or(&[][..], |provider| &provider.lanes);
+        let names = |lane: &str| lanes.iter().any(|of| of == lane);
+        let others = ["flex", "batch"].into_iter().filter(|lane| names(lane));
+        let others: Vec<Arc<Route>> =
+            others.filter_map(|lane| self.route_on(&realtime.name, lane, now)).collect();
+        let is_left_out = !others.is_empty() && !names("realtime");
+        (!is_left_out).then_some(realtime).into_iter().chain(others).collect()
+    }
+
     /// How to reach every provider that can be used.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.providers.values().filter_map(Provider::endpoint).collect()
@@ -193,6 +206,22 @@ mod tests {
                 .route_on("fireworks/accounts/fireworks/models/deepseek-v4-flash", "batch", now())
                 .is_none()
         );
+    }
+
+    #[test]
+    fn the_lanes_of_a_model_are_those_its_provider_is_used_on() {
+        for (lanes, routes) in [
+            (&[][..], &["openai/gpt-5-mini"][..]),
+            (&["realtime", "flex"], &["openai/gpt-5-mini", "openai/gpt-5-mini flex"]),
+            (&["batch"], &["openai/gpt-5-mini batch"]),
+        ] {
+            let lanes = lanes.iter().map(|&lane| lane.to_owned()).collect();
+            let set = ProviderSettings { lanes: Some(lanes), ..ProviderSettings::default() };
+            let settings = Settings { providers: [("openai".to_owned(), set)].into(), ..Settings::default() };
+            let (catalog, _) = with_keys(&["openai"]).merge(&settings);
+            let found = catalog.routes_on_lanes("openai/gpt-5-mini", now());
+            assert_eq!(found.iter().map(|route| &*route.name).collect::<Vec<_>>(), routes);
+        }
     }
 
     #[test]

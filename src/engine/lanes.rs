@@ -196,6 +196,15 @@ impl Lanes {
         routes.filter(|route| route.batch.is_some()).cloned().collect()
     }
 
+    /// The routes that answer at a step: where it has none to send to at once, the batch lanes of its models.
+    pub(super) fn serving(&mut self, names: &[String]) -> Vec<Arc<Route>> {
+        let direct = self.of_step(names);
+        match direct.iter().any(|route| route.unusable.is_none()) {
+            true => direct.to_vec(),
+            false => direct.iter().cloned().chain(self.batches_of_step(names)).collect(),
+        }
+    }
+
     /// What a lane says to a provider batch that would be made now. On a shut account one is the probe.
     pub(super) fn door_for_batch(&self, lane: usize, now: Timestamp) -> Door {
         let Lane { account, dead, .. } = &self.lanes[lane];

@@ -261,8 +261,8 @@ impl Engine {
     /// The routes of its ladder that would take an item, at what they cost now.
     fn options(&mut self, job: &Arc<Job>, item: &Item) -> Options {
         let ladder = &job.class(item.index).ladder.0;
-        let steps: Vec<(u8, Arc<[Arc<Route>]>)> =
-            (0..).zip(ladder).map(|(step, names)| (step, self.lanes.of_step(names))).collect();
+        let steps: Vec<(u8, Vec<Arc<Route>>)> =
+            (0..).zip(ladder).map(|(step, names)| (step, self.lanes.serving(names))).collect();
         let state = self.ledger.get(&job.id).expect("the caller has just seen it").1;
         let Some(tally) = state.tally.as_deref() else { return Options::default() };
         let known = self.known(&job.id);

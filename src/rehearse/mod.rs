@@ -16,7 +16,7 @@ use crate::check::Check;
 use crate::clock::Timestamp;
 use crate::job::{Item, Job, JobOptions};
 use crate::money::{Price, Usd};
-use crate::plan::route::BATCH;
+use crate::plan::route::{BATCH, FLEX};
 use crate::provider::simulated::{self, Config, Model, Simulated};
 use crate::view::{JobView, Waiting};
 
@@ -79,9 +79,11 @@ pub fn rehearse(
     assumed: &Assumptions,
     now: Timestamp,
 ) -> Rehearsal {
+    // A model's other lanes are other prices of the same model.
+    let realtime = routes.iter().filter(|route| ![FLEX, BATCH].contains(&&*route.lane));
     let provider = Simulated::new(Config {
         seed: assumed.seed,
-        models: routes.iter().map(|route| model(route, routes, assumed)).collect(),
+        models: realtime.map(|route| model(route, routes, assumed)).collect(),
         plain_answers: true,
         keep_log: false,
         ..Config::default()
@@ -135,8 +137,11 @@ fn summary(night: &mut Night<NoRows>, job: &Job) -> Rehearsal {
 
 /// A route as the simulator plays it.
 fn model(route: &Route, routes: &[Arc<Route>], assumed: &Assumptions) -> Model {
-    let batch = format!("{} {BATCH}", route.name);
-    let batch = routes.iter().find(|other| *other.name == *batch).and_then(|other| other.prices.as_ref());
+    let on_lane = |lane: &str| {
+        let name = format!("{} {lane}", route.name);
+        let other = routes.iter().find(|other| *other.name == *name)?;
+        Some(other.prices.as_ref()?.base)
+    };
     let price = route.prices.as_ref().map_or_else(Price::default, |table| table.base);
     Model {
         pass_rate: assumed.pass_rate,
@@ -144,7 +149,8 @@ fn model(route: &Route, routes: &[Arc<Route>], assumed: &Assumptions) -> Model {
         output: assumed.output_tokens,
         context: route.context,
         max_output: route.max_output,
-        batch_price: batch.map(|table| table.base),
+        batch_price: on_lane(BATCH),
+        flex_price: on_lane(FLEX),
         limits: simulated::Limits {
             rpm: route.limits.rpm,
             tpm: route.limits.tpm,

@@ -104,6 +104,7 @@ async fn serve(
         max_output: asked.max_output,
         choices: asked.choices,
         wanted: asked.wanted,
+        flex: asked.flex,
     };
     let reply = shared.lock().request(now, &request);
     let stamp = Stamp { number: reply.ticket.number, created: now.micros() / 1_000_000 };

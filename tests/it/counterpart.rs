@@ -173,6 +173,7 @@ fn another_program_used_most_of_a_minute(provider: &Handle) {
                 max_output: Some(20),
                 choices: 1,
                 wanted: Wanted::Text,
+                flex: false,
             },
         );
         books.finish(at, reply.ticket);

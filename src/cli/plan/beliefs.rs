@@ -9,11 +9,14 @@ use crate::clock::Timestamp;
 use crate::job::{Class, JobOptions, Ladder};
 use crate::plan::estimate::Estimates;
 use crate::plan::forecast::{Belief, Estimate, Lot, Measured, Rung};
+use crate::plan::route::BATCH;
 use crate::plan::sample::Corrections;
 use crate::plan::tokens::Basis;
 
 /// How much lengths of answers differ where only their mean was kept, as a share of it.
 const LEARNED_SPREAD: f64 = 0.5;
+/// Seconds by which nine batches in ten are done.
+const BATCH_SECONDS: f64 = 3_600.0;
 
 /// All that is known.
 pub(super) struct Known<'a> {
@@ -37,7 +40,7 @@ impl Known<'_> {
     ) -> Lot {
         let own = || classes.iter().filter(|class| class.ladder == *ladder);
         let step = |names: &Vec<String>| {
-            let routes = names.iter().filter_map(|name| catalog.route(name, now));
+            let routes = names.iter().flat_map(|name| catalog.routes_on_lanes(name, now));
             routes.map(|route| self.rung(route, sums)).collect()
         };
         Lot {
@@ -61,15 +64,21 @@ impl Known<'_> {
     /// What is believed of a route on these items.
     pub(super) fn belief(&self, route: &Route, sums: &Sums) -> Belief {
         let items = sums.items.max(1) as f64;
-        let correction = self.counted.of(&route.name);
+        // The answers of a model are the same on all its lanes.
+        let model = format!("{}/{}", route.provider, route.model);
+        let correction = self.counted.of(&model);
         let (own, output) = (sums.input as f64 / items, sums.output as f64 / items);
         let mut belief = Belief::assumed(own * correction.ratio, correction.basis, output);
-        if let (ratio, Basis::Measured) = self.estimates.input_ratio(&route.name) {
+        if let (ratio, Basis::Measured) = self.estimates.input_ratio(&model) {
             belief.input = Estimate::tokens(own * ratio, Basis::Measured);
         }
-        if let Some((mean, n)) = self.estimates.output_mean(&self.class, &route.name) {
+        if let Some((mean, n)) = self.estimates.output_mean(&self.class, &model) {
             belief.output = Estimate::measured(mean, LEARNED_SPREAD * mean, n);
         }
-        self.measured.belief(&route.name, own, &belief)
+        let belief = self.measured.belief(&model, own, &belief);
+        match &*route.lane {
+            BATCH => Belief { seconds: Estimate::assumed(BATCH_SECONDS), ..belief },
+            _ => belief,
+        }
     }
 }

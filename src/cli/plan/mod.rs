@@ -271,7 +271,8 @@ impl Planning<'_> {
                 let table = route.prices.as_ref();
                 let rate = table.map(|table| table.at(row.map_or(now, |row| row.starts)));
                 let believed = sums.believed(&rung.belief);
-                let own = self.config.catalog.route(&route.name, now);
+                let model = format!("{}/{}", route.provider, route.model);
+                let own = self.config.catalog.route_on(&model, &route.lane, now);
                 let on_lane = |lane: &str| {
                     let route = self.assumed.route_on(&route.name, lane, now)?;
                     Some(believed.cost(route.prices.as_ref()?.at(now).1))

@@ -226,9 +226,14 @@ fn lanes(plan: &Plan) -> Option<Line> {
     let mut line =
         Line::new().add(Paint::Strong, "lanes ").text("not used here; all items at once would cost");
     let mut some = false;
+    let is_planned =
+        |name: &str| plan.ladders.iter().flat_map(|ladder| &ladder.routes).any(|of| of.route == name);
     for route in used.filter(|route| route.step == 1) {
         for (lane, cost) in [("flex", route.flex_usd), ("batch", route.batch_usd)] {
-            let Some(cost) = cost.filter(|&cost| route.cost_usd.is_none_or(|now| cost < now)) else {
+            let is_cheaper = |&cost: &f64| route.cost_usd.is_none_or(|now| cost < now);
+            let Some(cost) =
+                cost.filter(is_cheaper).filter(|_| !is_planned(&format!("{} {lane}", route.route)))
+            else {
                 continue;
             };
             line = line.text(format!(" · {} {lane} {}", route.route, format::total(cost)));

@@ -36,7 +36,7 @@ pub(super) fn play(job: &Job, items: Vec<Arc<Item>>, assumed: &Catalog, now: Tim
     let mixed = items.iter().any(|item| item.class != 0);
     let class_of = if mixed { items.iter().map(|item| item.class).collect() } else { Vec::new() };
     let job = Job { n_items: items.len() as u32, class_of, ..job.clone() };
-    let routes = session::routes_of(assumed, &job, now);
+    let routes = session::on_lanes(assumed, session::routes_of(assumed, &job, now), now);
     rehearse(&job, items, &routes, &Assumptions::default(), now)
 }
 

@@ -366,3 +366,19 @@ fn what_does_not_fit_into_a_batch_goes_by_itself() {
     assert!(!bench.state(&id).open.contains_key(&call.attempt));
     assert!(!state.is_final());
 }
+
+#[test]
+fn a_step_that_has_nothing_but_batches_is_not_passed_over() {
+    let left_out = Route { unusable: Some("left out".into()), ..route("b/m", 5) };
+    let mut bench = Bench::new([route("a/m", 1), left_out, batch_lane("b/m", 2), route("c/m", 9)]);
+    bench.submit(due(order("job_1", 12, "a/m > b/m > c/m").checked()));
+    while let Some(call) = bench.out.front() {
+        assert_eq!(&*call.route.name, "a/m");
+        bench.answer("bad");
+    }
+    while bench.creations().is_empty() {
+        bench.sleep();
+    }
+    assert!(bench.drafted.iter().all(|(_, call)| &*call.route.name == "b/m batch"));
+    assert!(bench.out.is_empty(), "nobody moved past it: {:?}", bench.models());
+}

@@ -11,7 +11,8 @@ use crate::clock::Timestamp;
 use crate::job::When;
 use crate::money::Usage;
 use crate::plan::quota::{DEFAULT_CONCURRENCY, steady_share};
-use crate::plan::schedule::{BilledAt, Feed, Lane, Pace, Problem, Span, Way, Work, spans};
+use crate::plan::route::{BATCH, FLEX};
+use crate::plan::schedule::{BilledAt, DoneBy, Feed, Lane, Pace, Problem, Span, Way, Work, spans};
 
 /// How far ahead hours and prices are looked up.
 const AHEAD: Duration = Duration::from_secs(21 * 86_400);
@@ -33,6 +34,7 @@ impl Asked {
                 let work = asked.problem.works.len();
                 let is_last = step + 1 == lot.steps.len();
                 let no_waiting = at_once || lot.when == When::Asap;
+                let only_batches = rungs.iter().all(|rung| &*rung.route.lane == BATCH);
                 asked.problem.works.push(Work {
                     priority: lot.priority,
                     pending: if step == 0 { lot.items } else { 0 },
@@ -41,7 +43,10 @@ impl Asked {
                     deadline: lot.deadline.filter(|_| !at_once),
                     when: lot.when,
                     worth: 0.0,
-                    ways: rungs.iter().map(|rung| way(rung, &mut meters, now, no_waiting)).collect(),
+                    ways: rungs
+                        .iter()
+                        .map(|rung| way(rung, &mut meters, now, (no_waiting, only_batches)))
+                        .collect(),
                     batches: Vec::new(),
                 });
                 asked.places.push((number, step));
@@ -64,7 +69,7 @@ impl Meters {
     }
 }
 
-fn way(rung: &Rung, meters: &mut Meters, now: Timestamp, at_once: bool) -> Way {
+fn way(rung: &Rung, meters: &mut Meters, now: Timestamp, (at_once, only_batches): (bool, bool)) -> Way {
     let Rung { route, belief, held_output } = rung;
     let (input, output) = (belief.input.mean, belief.output.mean);
     let usage = Usage { input: input.round() as u64, output: output.round() as u64, ..Usage::default() };
@@ -77,19 +82,26 @@ fn way(rung: &Rung, meters: &mut Meters, now: Timestamp, at_once: bool) -> Way {
         let now_or_first = all.first().map_or(0.0, |span| span.cost);
         all.iter_mut().for_each(|span| span.cost = now_or_first);
     }
+    let is_batch = &*route.lane == BATCH;
+    if at_once && is_batch && !only_batches {
+        // Who does not wait puts nothing into batches.
+        all.clear();
+    }
     let number = meters.of(route.name.to_string());
     let (seconds, held) = (belief.seconds.mean, *held_output);
-    let mut paces = vec![Pace {
-        meter: number,
-        per_hour: pace(&route.limits, Some(DEFAULT_CONCURRENCY), input, held, seconds),
-    }];
-    let of_account = pace(&route.account_limits, None, input, held, seconds);
+    // Batches are bound by no pace of ours.
+    let paced = |limits: &Limits, calls| match is_batch {
+        true => f64::INFINITY,
+        false => pace(limits, calls, input, held, seconds),
+    };
+    let mut paces = vec![Pace { meter: number, per_hour: paced(&route.limits, Some(DEFAULT_CONCURRENCY)) }];
+    let of_account = paced(&route.account_limits, None);
     if of_account.is_finite() {
         paces.push(Pace { meter: meters.of(format!("account {}", route.account)), per_hour: of_account });
     }
     Way {
         route: number,
-        lane: lane(route),
+        lane: lane(route, only_batches),
         pass: belief.pass.mean,
         attempts: belief.pass.observations,
         spans: all,
@@ -97,10 +109,12 @@ fn way(rung: &Rung, meters: &mut Meters, now: Timestamp, at_once: bool) -> Way {
     }
 }
 
-fn lane(route: &Route) -> Lane {
+/// The lane as the planner is told it. A batch is a way of waiting for another way; where a step has no
+/// other, its batches are the way itself, and how long they take is in what is believed of them.
+fn lane(route: &Route, only_batches: bool) -> Lane {
     match &*route.lane {
-        "batch" => Lane::Batch(crate::plan::schedule::DoneBy::default()),
-        "flex" => Lane::Flex,
+        BATCH if !only_batches => Lane::Batch(DoneBy::default()),
+        FLEX => Lane::Flex,
         _ => Lane::Realtime,
     }
 }

@@ -33,6 +33,35 @@ fn the_second_step_pays_for_what_the_first_one_fails() {
 }
 
 #[test]
+fn a_step_may_be_asked_in_batches_alone_or_on_flex() {
+    let on_lane = |name: &str, lane: &str, per_token| {
+        let name = format!("{name} {lane}");
+        Route { lane: lane.into(), ..route(&name, per_token) }
+    };
+    let steps = vec![
+        vec![rung(route("a/small", 1_000_000), 0.6)],
+        vec![rung(on_lane("b/medium", "batch", 2_000_000), 0.5)],
+        vec![rung(route("c/large", 8_000_000), 0.5), rung(on_lane("c/large", "flex", 4_000_000), 0.5)],
+    ];
+    let night = forecast(&[lot(1_000, steps)], at("08:00"));
+    // 1,500 tokens an attempt: 1,000 at $0.0015, 400 at $0.003, 200 at $0.006.
+    assert!((night.cost.expected - (1.5 + 1.2 + 1.2)).abs() < 0.01, "{:?}", night.rows);
+    let attempts: Vec<(usize, usize, f64)> =
+        night.rows.iter().map(|row| (row.step, row.rung, row.attempts.round())).collect();
+    assert_eq!(attempts, [(0, 0, 1_000.0), (1, 0, 400.0), (2, 1, 200.0)]);
+    assert!(night.impossible.is_none());
+}
+
+#[test]
+fn what_is_sent_at_once_goes_into_no_batches() {
+    let batch = Route { lane: "batch".into(), ..route("a/m batch", 1_000_000) };
+    let steps = vec![vec![rung(route("a/m", 2_000_000), 0.9), rung(batch, 0.9)]];
+    let night = forecast(&[lot(1_000, steps)], at("08:00"));
+    assert!((night.at_once.cost - 3.0).abs() < 1e-6, "{:?}", night.at_once);
+    assert!(night.cost.expected < 1.6, "{:?}", night.cost);
+}
+
+#[test]
 fn cheaper_hours_are_waited_for_and_said_to_save() {
     let dear_now = with_windows(route("a/m", 1_000_000), &[("06:00-12:00", 2_000_000)]);
     let lots = [lot(1_000, vec![vec![rung(dear_now, 0.9)]])];

@@ -63,7 +63,8 @@ impl Simulated {
             ..Usage::default()
         };
         let name = Arc::clone(&self.models[usize::from(index)].name);
-        let answer = Answer { content, choices: request.choices, finish, usage: Some(usage), model: name };
+        let answer =
+            Answer { content, choices: request.choices, finish, usage: Some(usage), model: name, tier: None };
         (answer, usage)
     }
 

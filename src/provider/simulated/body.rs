@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::answer::Wanted;
 use super::chance::hash;
 use crate::job::Wire;
+use crate::plan::route::FLEX;
 
 /// What a body asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,8 @@ pub struct Asked<'a> {
     pub stream: bool,
     /// The tool that the answer must call.
     pub tool: Option<String>,
+    /// The flex lane.
+    pub flex: bool,
 }
 
 /// What a simulated model knows of a prompt.
@@ -101,6 +104,8 @@ struct Fields<'a> {
     generation_config: Option<GenerationConfig<'a>>,
     #[serde(borrow, default, rename = "toolConfig")]
     tool_config: Option<&'a RawValue>,
+    #[serde(borrow, default, alias = "serviceTier")]
+    service_tier: Option<Cow<'a, str>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -163,6 +168,7 @@ pub fn read_for<'a>(wire: Wire, json: &'a [u8], model: Option<&'a str>) -> Resul
     if stream && wire == Wire::Responses {
         return Err("the simulator does not stream responses; leave out `stream`".to_owned());
     }
+    let flex = fields.service_tier.as_deref() == Some(FLEX);
     let asked = match wire {
         Wire::Chat => chat(fields),
         Wire::Responses => responses(fields),
@@ -170,7 +176,7 @@ pub fn read_for<'a>(wire: Wire, json: &'a [u8], model: Option<&'a str>) -> Resul
         Wire::Messages => messages(fields),
         Wire::GenerateContent => contents(fields),
     };
-    asked.map(|asked| Asked { stream, ..asked })
+    asked.map(|asked| Asked { stream, flex, ..asked })
 }
 
 fn chat(fields: Fields<'_>) -> Result<Asked<'_>, String> {
@@ -188,6 +194,7 @@ fn chat(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         model: fields.model.ok_or("`model` is missing")?,
         base64: false,
         stream: false,
+        flex: false,
     })
 }
 
@@ -204,6 +211,7 @@ fn responses(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         model: fields.model.ok_or("`model` is missing")?,
         base64: false,
         stream: false,
+        flex: false,
     })
 }
 
@@ -226,6 +234,7 @@ fn messages(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         model: fields.model.ok_or("model: Field required")?,
         base64: false,
         stream: false,
+        flex: false,
     })
 }
 
@@ -253,6 +262,7 @@ fn contents(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         model: fields.model.unwrap_or_default(),
         base64: false,
         stream: false,
+        flex: false,
     })
 }
 
@@ -305,6 +315,7 @@ fn embeddings(fields: Fields<'_>) -> Result<Asked<'_>, String> {
         },
         base64: fields.encoding_format == Some("base64"),
         stream: false,
+        flex: false,
         tool: None,
         model: fields.model.ok_or("`model` is missing")?,
     })
@@ -344,6 +355,7 @@ pub fn read_contents_to_embed(json: &[u8]) -> Result<Asked<'_>, String> {
         wanted: Wanted::Vectors { count: contents.len(), dimensions },
         base64: false,
         stream: false,
+        flex: false,
         tool: None,
     })
 }

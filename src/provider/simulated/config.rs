@@ -67,6 +67,8 @@ pub struct Model {
     pub price_changes: Vec<(Timestamp, Price)>,
     /// What it costs in batches; half of the other price where that is not said.
     pub batch_price: Option<Price>,
+    /// What it costs on the flex lane, at every hour; it has none where that is not said.
+    pub flex_price: Option<Price>,
     /// The share of prompts it answers well.
     pub pass_rate: f64,
     /// Half of all answers take less than this.
@@ -99,6 +101,7 @@ impl Model {
             price,
             price_changes: Vec::new(),
             batch_price: None,
+            flex_price: None,
             pass_rate: 1.0,
             latency: Duration::ZERO,
             latency_spread: 1.0,

@@ -11,11 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::chance::hash;
-use super::{Act, Answer, ClientId, Prompt, Refusal, Request, Simulated, Wanted, body};
+use super::{Act, Answer, Asked, ClientId, Prompt, Refusal, Request, Simulated, Wanted, body};
 use crate::attempt::{self, Ending, ErrorCode, Finish, Outcome};
+use crate::catalog::endpoint::Quirks;
 use crate::clock::Timestamp;
 use crate::engine::Call;
-use crate::job::Item;
+use crate::job::{Item, Wire};
+use crate::plan::route::FLEX;
+use crate::provider::translate;
 
 impl Simulated {
     /// Serves a call that is sent now: how long it takes, and how it ends.
@@ -27,18 +30,19 @@ impl Simulated {
         let (item, route) = (&*call.item, &call.route);
         let provider_and_model = route.name.split(' ').next().unwrap_or_default();
         let known = self.by_name.contains_key(provider_and_model);
-        let asked =
-            if self.config.plain_answers { None } else { body::read(item.wire, &item.body.json).ok() };
+        let sent = if self.config.plain_answers { None } else { as_sent(call) };
+        let asked = sent.as_ref().and_then(|(wire, body)| read_body(*wire, body, call));
         let choices = item.choices.max(1);
         let request = Request {
             client_id: Some(ClientId::Attempt(call.attempt)),
             key: &route.account,
             model: if known { provider_and_model } else { &route.model },
-            wire: item.wire,
+            wire: sent.as_ref().map_or(item.wire, |(wire, _)| *wire),
             prompt: asked.as_ref().map_or_else(|| prompt(item), |asked| asked.prompt),
             max_output: item.max_output.map(|over_all| u64::from(over_all.div_ceil(u32::from(choices)))),
             choices,
             wanted: asked.map_or(Wanted::Plain, |asked| asked.wanted),
+            flex: &*route.lane == FLEX,
         };
         let reply = self.request(now, &request);
         let patience = self.config.client_timeout;
@@ -58,6 +62,22 @@ impl Simulated {
             }
         }
     }
+}
+
+/// A request in the format of its route, as it would leave; `None` where it cannot be written in that.
+pub(super) fn as_sent(call: &Call) -> Option<(Wire, Bytes)> {
+    let Call { item, route, .. } = call;
+    let wire = translate::target(item.wire, &route.wires)?;
+    if wire == item.wire {
+        return Some((wire, item.body.json.clone()));
+    }
+    let body = translate::request(item, wire, &route.model, route.max_output, &Quirks::default());
+    body.ok().map(|body| (wire, body))
+}
+
+/// What such a request asks; its model stands in its body or in its address.
+pub(super) fn read_body<'a>(wire: Wire, body: &'a [u8], call: &'a Call) -> Option<Asked<'a>> {
+    body::read_for(wire, body, Some(&call.route.model)).ok()
 }
 
 /// The body around the model's name, and a token count that is near the item's estimate but not it.
@@ -103,7 +123,7 @@ fn read(answer: Answer, number: u64, model: &str) -> attempt::Answer {
         response_model: Some(if own_name { model.to_owned() } else { answer.model.to_string() }),
         request_id: Some(format!("sim-{number:x}")),
         reported_cost: None,
-        service_tier: None,
+        service_tier: answer.tier.map(str::to_owned),
         http_status: 200,
     }
 }

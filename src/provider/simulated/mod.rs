@@ -25,6 +25,7 @@ use crate::attempt::{Finish, RateHints, RefusalKind};
 use crate::clock::Timestamp;
 use crate::job::Wire;
 use crate::money::{Usage, Usd};
+use crate::plan::route::FLEX;
 
 pub mod answer;
 mod answering;
@@ -75,6 +76,8 @@ pub struct Request<'a> {
     pub choices: u16,
     /// The kind of answer.
     pub wanted: Wanted<'a>,
+    /// Whether it asks for the flex lane.
+    pub flex: bool,
 }
 
 /// What comes of a request.
@@ -124,6 +127,8 @@ pub struct Answer {
     pub usage: Option<Usage>,
     /// Which model it says answered.
     pub model: Arc<str>,
+    /// Which service tier it says served it, where one was asked for.
+    pub tier: Option<&'static str>,
 }
 
 /// Names a request that is being served.
@@ -349,7 +354,10 @@ impl Simulated {
             Some(fault) => answering::spoil(fault, request, &mut answer, &mut usage, chance),
             None => {}
         }
-        let cost = self.config.models[usize::from(model)].price_at(now).cost(&usage);
+        let served = &self.config.models[usize::from(model)];
+        let flex = served.flex_price.as_ref().filter(|_| request.flex);
+        answer.tier = request.flex.then_some(if flex.is_some() { FLEX } else { "default" });
+        let cost = flex.unwrap_or_else(|| served.price_at(now)).cost(&usage);
         self.accounts[account as usize].billed += cost;
         (line.usage, line.billed) = (Some(usage), cost);
         match line.fault {

@@ -32,6 +32,7 @@ fn request(number: u64) -> Request<'static> {
         max_output: Some(500),
         choices: 1,
         wanted: Wanted::Plain,
+        flex: false,
     }
 }
 

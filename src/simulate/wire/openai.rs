@@ -86,7 +86,7 @@ pub(super) fn chat(out: &mut Vec<u8>, tool: Option<&str>, stamp: Stamp, answer: 
         put(out, format_args!(",\"cache_write_tokens\":{cache_write}}}"));
         put(out, format_args!(",\"completion_tokens_details\":{{\"reasoning_tokens\":{reasoning}}}}}"));
     }
-    out.extend_from_slice(b",\"service_tier\":\"default\"}");
+    put(out, format_args!(",\"service_tier\":\"{}\"}}", answer.tier.unwrap_or("default")));
 }
 
 pub(super) fn response(out: &mut Vec<u8>, tool: Option<&str>, stamp: Stamp, answer: &Answer) {

@@ -5,8 +5,8 @@
 //!
 //! Pure.
 
-use super::super::in_process::{outcome, prompt};
-use super::super::{Act, Refusal, Simulated, body};
+use super::super::in_process::{as_sent, outcome, prompt, read_body};
+use super::super::{Act, Refusal, Simulated};
 use super::left::{ANSWERS, ERRORS, Lies};
 use super::{Asks, Batch, BatchFault, BatchLine, BatchOrder, BatchResult, BatchStage, Delivery, LineEnd};
 use crate::attempt::{self, RefusalKind};
@@ -137,10 +137,11 @@ impl Simulated {
 
     fn asks(&self, call: &Call) -> Asks {
         let item = &*call.item;
-        let body = &item.body.json;
-        let is_read = body::read_for(item.wire, body, Some(&call.route.model)).is_ok();
-        if is_read && !self.config.plain_answers {
-            return Asks::Body(item.wire, body.clone());
+        if !self.config.plain_answers {
+            let sent = as_sent(call).filter(|(wire, body)| read_body(*wire, body, call).is_some());
+            if let Some((wire, body)) = sent {
+                return Asks::Body(wire, body);
+            }
         }
         let choices = item.choices.max(1);
         let max_output = item.max_output.map(|over_all| u64::from(over_all.div_ceil(u32::from(choices))));

@@ -69,6 +69,7 @@ impl Asks {
                 base64: false,
                 tool: None,
                 stream: false,
+                flex: false,
             }),
         }
     }

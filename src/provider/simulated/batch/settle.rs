@@ -120,6 +120,7 @@ impl Simulated {
             max_output: asked.max_output,
             choices: asked.choices,
             wanted: asked.wanted,
+            flex: false,
         };
         let (mut answer, mut usage) = self.answer(&request, model);
         entry.fault = self.config.faults.rates.draw(chance).filter(|fault| meets_lines(*fault));
