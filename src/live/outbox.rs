@@ -34,10 +34,7 @@ impl Outbox {
 
     /// Takes records that are to be appended.
     pub(super) fn add(&mut self, records: Vec<Record>) {
-        match self.records.is_empty() {
-            true => self.records = records,
-            false => self.records.extend(records),
-        }
+        self.records.extend(records);
     }
 
     /// When what waits goes at the latest.
