@@ -385,25 +385,31 @@ pub struct Body {
 impl Body {
     /// The bytes to send: `self` asking for `model`.
     pub fn for_model(&self, model: &str) -> Bytes {
-        let name = serde_json::to_string(model).expect("a string is always JSON");
-        let mut sent = Vec::with_capacity(self.json.len() + name.len() + 10);
+        let put_name = |sent: &mut Vec<u8>| {
+            serde_json::to_writer(sent, model).expect("a string is always JSON, and memory takes it");
+        };
         match self.model_at {
             Some((start, end)) => {
-                sent.extend_from_slice(&self.json[..start as usize]);
-                sent.extend_from_slice(name.as_bytes());
-                sent.extend_from_slice(&self.json[end as usize..]);
+                let (before, behind) = (&self.json[..start as usize], &self.json[end as usize..]);
+                // Room for exactly that, unless the name has to be escaped: such a vector becomes bytes as it is.
+                let mut sent = Vec::with_capacity(before.len() + model.len() + 2 + behind.len());
+                sent.extend_from_slice(before);
+                put_name(&mut sent);
+                sent.extend_from_slice(behind);
+                sent.into()
             }
             None => {
                 let open = self.json.iter().position(|&b| b == b'{').map_or(0, |at| at + 1);
                 let empty = self.json[open..].trim_ascii_start().starts_with(b"}");
+                let mut sent = Vec::with_capacity(self.json.len() + model.len() + 11);
                 sent.extend_from_slice(&self.json[..open]);
                 sent.extend_from_slice(b"\"model\":");
-                sent.extend_from_slice(name.as_bytes());
+                put_name(&mut sent);
                 sent.extend_from_slice(if empty { b"" } else { b"," });
                 sent.extend_from_slice(&self.json[open..]);
+                sent.into()
             }
         }
-        sent.into()
     }
 }
 

@@ -37,6 +37,9 @@ fn family(name: &str) -> &str {
     };
     let dates: [&[usize]; 6] = [&[4, 2, 2], &[8], &[7], &[6], &[5], &[4]];
     let latest = name.strip_suffix("-latest");
+    if !name.ends_with(|c: char| c.is_ascii_digit()) {
+        return latest.unwrap_or(name);
+    }
     latest.or_else(|| dates.iter().find_map(|digits| undated(digits))).unwrap_or(name)
 }
 

@@ -458,6 +458,7 @@ impl Engine {
         let usage = self.known(&job.id).usage(&route, &sent);
         let has_room = self.lanes.take(lane, &sent, usage, now).is_ok();
         self.lanes.get_mut(lane).ahead += u32::from(!has_room);
+        self.is_awaited |= has_room;
         self.lanes.account(lane).sent(now);
         self.schedule.sent(&job.id, (item.class, step), &route.name);
         let drawing = self.drawing(&route, &sent, &self.known(&job.id)).map(Box::new);

@@ -213,6 +213,8 @@ pub struct Engine {
     checkpoint_at: Timestamp,
     checkpoint_seq: Seq,
     records: Vec<Record>,
+    /// Whether something waits for the records made since this was last asked.
+    is_awaited: bool,
     effects: Vec<Effect>,
 }
 
@@ -238,6 +240,7 @@ impl Engine {
             checkpoint_at: now + CHECKPOINT_EVERY,
             checkpoint_seq,
             records: Vec::new(),
+            is_awaited: false,
             effects: Vec::new(),
         };
         if engine.ledger.globals.next_attempt > 0 {
@@ -284,6 +287,13 @@ impl Engine {
     /// The durable state.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Whether something waits for the records made since this was last asked to be durable: a call that has
+    /// its place, a place that has no call, a person. Other records may wait for company on their way to the
+    /// disk.
+    pub fn awaits_records(&mut self) -> bool {
+        std::mem::take(&mut self.is_awaited)
     }
 
     /// Attempts that were started and have not ended.
@@ -507,6 +517,8 @@ impl Engine {
 
     /// Writes a record down and, in the same step, lets it change the state: the only way it changes.
     fn record(&mut self, record: Record) {
+        // Attempts come and go; their own rules say when one of them is waited for.
+        self.is_awaited |= !matches!(record, Record::Started(_) | Record::Ended(_));
         self.ledger.apply(&record);
         self.records.push(record);
     }

@@ -55,6 +55,8 @@ impl Engine {
                     break;
                 }
             }
+            let lane = self.lanes.get(lane);
+            self.is_awaited |= lane.ahead > 0 && lane.ready.is_empty();
         }
     }
 

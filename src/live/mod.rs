@@ -41,6 +41,7 @@ use crate::webhook::Webhook;
 mod batches;
 mod files;
 mod inbox;
+mod outbox;
 mod parts;
 mod posts;
 mod reader;
@@ -49,6 +50,7 @@ mod writer;
 
 use batches::Desk;
 use inbox::{Inbox, News};
+use outbox::Outbox;
 use parts::PartsOrder;
 use posts::Posts;
 use threads::Threads;
@@ -178,7 +180,7 @@ pub async fn run(
         calls: JoinSet::new(),
         sent: HashMap::new(),
         inbox,
-        orders: threads.orders.clone(),
+        outbox: Outbox::new(threads.orders.clone()),
         reads: threads.reads.clone(),
         parts: threads.parts.clone(),
         staged,
@@ -194,6 +196,7 @@ pub async fn run(
     };
     driver.event(Event::Budgets(Box::new(setup.limits)));
     let ended = driver.drive(until, &mut requests, &mut news, stop, &mut show).await;
+    driver.outbox.flush();
     driver.calls.abort_all();
     driver.posts.finish().await;
     drop(driver);
@@ -213,7 +216,7 @@ struct Driver {
     batches: Desk,
     posts: Posts,
     inbox: Inbox,
-    orders: Sender<Order>,
+    outbox: Outbox,
     reads: Sender<reader::Wanted>,
     parts: std::sync::mpsc::SyncSender<PartsOrder>,
     /// Reads the headers of staged jobs.
@@ -247,9 +250,11 @@ impl Driver {
         // One timer for all rounds: a new one in every round has the runtime wake itself.
         let mut alarm = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         self.tick();
+        self.hand_over();
         loop {
             let sleep = self.wake.since(clock::now()).min(LONGEST_SLEEP).min(SHOW_EVERY);
             let due = tokio::time::Instant::now() + sleep;
+            let due = self.outbox.due().map_or(due, |records| due.min(records));
             if alarm.is_elapsed() || due < alarm.deadline() {
                 alarm.as_mut().reset(due);
             }
@@ -293,6 +298,7 @@ impl Driver {
                 self.event(Event::Hold(true));
             }
             self.tick();
+            self.hand_over();
             for notice in std::mem::take(&mut self.notices) {
                 show(Show::Notice(&notice));
             }
@@ -370,7 +376,7 @@ impl Driver {
             Request::Change { job, change } => self.change(job, change, reply),
             Request::Flush { job } => {
                 let (done, is_done) = oneshot::channel();
-                self.order(Order::Flush(job, done));
+                self.outbox.order(Order::Flush(job, done));
                 self.calls.spawn(async move {
                     if is_done.await.is_ok() {
                         let _ = reply.send(Response::Done);
@@ -469,7 +475,7 @@ impl Driver {
         match self.staged.staged(&job) {
             Ok(staged) => {
                 self.adopting.entry(job).or_default().push(reply);
-                self.order(Order::Accept(Arc::new(staged)));
+                self.outbox.order(Order::Accept(Arc::new(staged)));
             }
             Err(error) => drop(reply.send(Response::refused(RefusedCode::Failed, error.to_string()))),
         }
@@ -510,10 +516,10 @@ impl Driver {
         match effect {
             Effect::Record(records) => {
                 self.trace(&records);
-                self.order(Order::Append(records));
+                self.outbox.add(records);
             }
-            Effect::Checkpoint(checkpoint) => self.order(Order::Checkpoint(checkpoint)),
-            Effect::CloseParts(job, state) => self.order(Order::CloseParts(job, state)),
+            Effect::Checkpoint(checkpoint) => self.outbox.order(Order::Checkpoint(checkpoint)),
+            Effect::CloseParts(job, state) => self.outbox.order(Order::CloseParts(job, state)),
             Effect::Read(job, items) => drop(self.reads.send((job, items))),
             Effect::Send(call) => {
                 let (providers, inbox) = (self.providers.clone(), self.inbox.clone());
@@ -554,9 +560,12 @@ impl Driver {
         }
     }
 
-    /// The writer's end is gone only after it has sent word that nothing can be relied on.
-    fn order(&self, order: Order) {
-        let _ = self.orders.send(order);
+    /// Hands records over to the journal: at once where something waits for them.
+    fn hand_over(&mut self) {
+        match self.engine.awaits_records() {
+            true => self.outbox.flush(),
+            false => self.outbox.flush_due(tokio::time::Instant::now()),
+        }
     }
 
     fn has_ended(&mut self, until: &Until, now: Timestamp) -> Option<Ended> {

@@ -15,7 +15,7 @@ use crate::store::files::FileStore;
 use crate::store::{Store, StoreError};
 
 /// Groups of rows that may wait for the results' thread before the journal waits for it.
-const PARTS_QUEUE: usize = 64;
+const PARTS_QUEUE: usize = 8;
 /// Rows in a group, when they are fed again after a restart.
 const GROUP: usize = 256;
 

@@ -19,6 +19,8 @@ use crate::store::{Store, StoreError};
 
 /// Records written with one sync at most.
 const GROUP: usize = 2_000;
+/// Rows that are passed on together, so that the results' thread is not woken for each sync.
+const ROWS: usize = 256;
 /// How long a full disk is left alone before the write is tried again.
 const DISK_FULL_PAUSE: Duration = Duration::from_secs(2);
 
@@ -46,7 +48,7 @@ pub(super) fn spawn<S: Store + Send + 'static>(
     parts: SyncSender<PartsOrder>,
     inbox: Inbox,
 ) -> JoinHandle<S> {
-    let mut writer = Writer { store, seq: first, parts, inbox, rows: Vec::new() };
+    let mut writer = Writer { store, seq: first, parts, inbox, group: Vec::new(), rows: Vec::new() };
     std::thread::Builder::new()
         .name("journal".to_owned())
         .spawn(move || {
@@ -61,7 +63,9 @@ struct Writer<S> {
     seq: Seq,
     parts: SyncSender<PartsOrder>,
     inbox: Inbox,
-    /// Records of the present group, to be passed on when they are durable.
+    /// Records of the present group, on their way to the disk.
+    group: Vec<(Seq, Record)>,
+    /// Those that are durable and make rows, to be passed on.
     rows: Vec<(Seq, Record)>,
 }
 
@@ -74,9 +78,10 @@ impl<S: Store> Writer<S> {
                 if !self.append(records) {
                     return;
                 }
-                next = if self.rows.len() < GROUP { orders.try_recv().ok() } else { None };
+                next = if self.group.len() < GROUP { orders.try_recv().ok() } else { None };
             }
-            if !self.release() {
+            // Behind the last records there is always a checkpoint, so no row waits here for long.
+            if !self.release() || !self.pass_rows(next.is_some()) {
                 return;
             }
             let carried_on = match next {
@@ -99,7 +104,7 @@ impl<S: Store> Writer<S> {
         }
         for record in records {
             self.seq += 1;
-            self.rows.push((self.seq, record));
+            self.group.push((self.seq, record));
         }
         true
     }
@@ -123,18 +128,26 @@ impl<S: Store> Writer<S> {
         tried
     }
 
-    /// Syncs the group, says so, and passes its rows on.
+    /// Syncs the group and says so.
     fn release(&mut self) -> bool {
-        if self.rows.is_empty() {
+        if self.group.is_empty() {
             return true;
         }
         if !self.retry(|store| store.sync().map(drop)) {
             return false;
         }
         self.inbox.send(News::Durable(self.seq));
-        let rows = std::mem::take(&mut self.rows);
-        let rows: Vec<_> = rows.into_iter().filter(|(_, record)| makes_rows(record)).collect();
-        rows.is_empty() || self.pass(PartsOrder::Rows(rows))
+        self.rows.extend(self.group.drain(..).filter(|(_, record)| makes_rows(record)));
+        true
+    }
+
+    /// Passes on the rows that are durable: enough of them, or all.
+    fn pass_rows(&mut self, all: bool) -> bool {
+        let enough = if all { 1 } else { ROWS };
+        self.rows.len() < enough || {
+            let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(ROWS));
+            self.pass(PartsOrder::Rows(rows))
+        }
     }
 
     fn pass(&self, order: PartsOrder) -> bool {
@@ -176,4 +189,34 @@ fn makes_rows(record: &Record) -> bool {
 /// A queue of orders and its end.
 pub(super) fn queue() -> (Sender<Order>, Receiver<Order>) {
     std::sync::mpsc::channel()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::testing::{job, succeeded};
+    use crate::store::memory::MemoryStore;
+
+    #[test]
+    fn rows_are_passed_in_large_groups_and_ahead_of_what_is_ordered_behind_them() {
+        let (orders, receiver) = queue();
+        let (parts, passed) = std::sync::mpsc::sync_channel(8);
+        let (inbox, _news) = Inbox::new();
+        let job = job("job_writer0001", 301);
+        let row = |item| Order::Append(vec![Record::Ended(Box::new(succeeded(&job, item)))]);
+        let writer = spawn(MemoryStore::default(), 0, receiver, parts, inbox);
+        for item in 0..300 {
+            orders.send(row(item)).unwrap();
+        }
+        orders.send(Order::CloseParts(job.id.clone(), Box::default())).unwrap();
+        orders.send(row(300)).unwrap();
+        orders.send(Order::Stop).unwrap();
+        writer.join().unwrap();
+
+        let rows = |order| if let PartsOrder::Rows(rows) = order { rows.len() } else { 0 };
+        let passed: Vec<usize> = passed.try_iter().map(rows).collect();
+        let closed = passed.iter().position(|&rows| rows == 0).unwrap();
+        assert!(closed <= 2 && passed[0] >= ROWS, "{passed:?}");
+        assert_eq!((passed[..closed].iter().sum::<usize>(), &passed[closed + 1..]), (300, &[1][..]));
+    }
 }

@@ -17,7 +17,8 @@
 //!
 //! Pure: the tables are part of the program.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -186,7 +187,17 @@ impl Family {
     /// The family of a model: as the bundled table states it, else by its name, which says more than who
     /// serves it: `groq/openai/gpt-oss-20b`.
     pub fn of_model(full_name: &str) -> Family {
-        LISTED.get(full_name).copied().unwrap_or_else(|| Family::by_name(full_name))
+        if let Some(family) = KNOWN.with_borrow(|known| known.get(full_name).copied()) {
+            return family;
+        }
+        let family = LISTED.get(full_name).copied().unwrap_or_else(|| Family::by_name(full_name));
+        KNOWN.with_borrow_mut(|known| {
+            if known.len() >= MOST_KNOWN {
+                known.clear();
+            }
+            known.insert(full_name.into(), family);
+        });
+        family
     }
 
     /// The family of a tokenizer as catalogs name it: `o200k_base`, `o200k_harmony`.
@@ -238,6 +249,15 @@ impl Family {
         };
         Ratios { ascii, two_bytes, three_bytes, four_bytes }
     }
+}
+
+/// Families that are remembered.
+const MOST_KNOWN: usize = 256;
+
+thread_local! {
+    /// Families worked out before: every attempt asks for that of its model a few times, and to search a name
+    /// for all these parts costs more than what is done with the answer.
+    static KNOWN: RefCell<HashMap<Box<str>, Family>> = RefCell::default();
 }
 
 /// Models whose tokenizer the bundled table states.

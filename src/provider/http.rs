@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,9 @@ pub(super) const MOST_BODY: usize = 64 * 1024 * 1024;
 /// The longest silence inside a body. Servers that think long either send nothing at all, which the
 /// endpoint's timeout bounds, or keep the line alive with white space.
 pub(super) const IDLE: Duration = Duration::from_secs(120);
+
+/// Headers of a request beyond those that are the same for every one: its name, and what the client adds.
+const MORE_HEADERS: usize = 4;
 
 /// All provider accounts that can be called.
 #[derive(Debug, Default)]
@@ -82,9 +85,30 @@ pub struct HttpProvider {
     pub(super) client: Client,
     pub(super) base_url: Url,
     models_url: Url,
+    addresses: Addresses,
     pub(super) headers: HeaderMap,
     /// Finds the keys where a provider echoes them.
     pub(super) scrubber: Scrubber,
+}
+
+/// Where requests go whose address does not name the model; joined once, not for every call.
+struct Addresses {
+    chat: Url,
+    responses: Url,
+    embeddings: Url,
+    messages: Url,
+}
+
+impl Addresses {
+    fn below(base: &Url) -> Addresses {
+        let of = |path: openai::Path| below(base, path.as_str());
+        Addresses {
+            chat: of(openai::Path::Chat),
+            responses: of(openai::Path::Responses),
+            embeddings: of(openai::Path::Embeddings),
+            messages: below(base, anthropic::PATH),
+        }
+    }
 }
 
 /// Without the keys, which are also in the headers and in the pattern that looks for it.
@@ -100,6 +124,7 @@ impl HttpProvider {
         let base_url = base_url(&endpoint)?;
         Ok(HttpProvider {
             models_url: below(&base_url, "/models"),
+            addresses: Addresses::below(&base_url),
             base_url,
             headers: headers(&endpoint)?,
             scrubber: Scrubber::new(endpoint.keys()),
@@ -124,13 +149,18 @@ impl HttpProvider {
     /// What is sent, headers and all.
     fn post(&self, call: &Call, wire: Wire, body: Bytes) -> Request {
         let mut request = Request::new(Method::POST, self.url(wire, &call.route.model));
-        *request.headers_mut() = self.headers.clone();
+        let headers = request.headers_mut();
+        // With room for those the client adds: a copy of the map as it is would grow twice on its way.
+        headers.reserve(self.headers.len() + MORE_HEADERS);
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         if wire == Wire::Messages {
             let (name, value) = anthropic::VERSION;
-            request.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        let id = HeaderValue::try_from(call.attempt.to_string()).expect("letters and digits");
-        request.headers_mut().insert(HeaderName::from_static("x-client-request-id"), id);
+        let mut id = String::with_capacity(16);
+        let _ = write!(id, "{}", call.attempt);
+        let id = HeaderValue::try_from(id).expect("letters and digits");
+        headers.insert(HeaderName::from_static("x-client-request-id"), id);
         *request.body_mut() = Some(body.into());
         request
     }
@@ -152,13 +182,13 @@ impl HttpProvider {
 
     fn url(&self, wire: Wire, model: &str) -> Url {
         match wire {
-            Wire::Chat => below(&self.base_url, openai::Path::Chat.as_str()),
-            Wire::Responses => below(&self.base_url, openai::Path::Responses.as_str()),
+            Wire::Chat => self.addresses.chat.clone(),
+            Wire::Responses => self.addresses.responses.clone(),
             Wire::Embeddings if self.endpoint.quirks.embeds_contents => {
                 below(&self.base_url, &gemini::embed::path(model))
             }
-            Wire::Embeddings => below(&self.base_url, openai::Path::Embeddings.as_str()),
-            Wire::Messages => below(&self.base_url, anthropic::PATH),
+            Wire::Embeddings => self.addresses.embeddings.clone(),
+            Wire::Messages => self.addresses.messages.clone(),
             Wire::GenerateContent => below(&self.base_url, &gemini::path(model)),
         }
     }

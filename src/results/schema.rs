@@ -57,7 +57,7 @@ impl Table {
     /// How its files are written; `about` is the file's key-value metadata.
     pub fn properties(self, about: Vec<KeyValue>) -> WriterProperties {
         let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).expect("3 is a level")))
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL).expect("it is a level")))
             .set_max_row_group_row_count(Some(self.row_group_rows()))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .set_data_page_size_limit(PAGE_BYTES)
@@ -83,6 +83,10 @@ impl Table {
         }
     }
 }
+
+/// Of zstd. Each of the eighty columns that are open keeps tables of its own: at the usual third level they take
+/// 5 MB more, for files that are 2% smaller.
+const LEVEL: i32 = 1;
 
 /// The writer makes room for a whole page each time it compresses one: in pages of the usual mebibyte the
 /// kernel clears more memory for that than the rows take.

@@ -15,7 +15,7 @@ use crate::results::columns::Columns;
 use crate::results::spool::Spool;
 
 /// Rows, or bytes of them, that wait in builders before they are encoded.
-const BATCH_ROWS: usize = 2_048;
+const BATCH_ROWS: usize = 512;
 const BATCH_BYTES: usize = 4 << 20;
 
 /// A Parquet file being built.
