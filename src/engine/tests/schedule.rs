@@ -92,6 +92,18 @@ fn a_cheaper_hour_is_waited_for_and_status_says_so() {
 }
 
 #[test]
+fn on_hold_nobody_is_woken_for_a_plan() {
+    let mut bench = Bench::new([peaks("a/m")]);
+    bench.submit(due(order("job_1", 5, "a/m"), at("23:00")));
+    bench.event(Event::Hold(true));
+    bench.pass(6 * 3_600);
+    assert!(bench.wakes_at() > bench.now, "it would be woken again and again, for nothing");
+    bench.event(Event::Hold(false));
+    bench.settle();
+    assert_eq!(bench.out.len(), 5);
+}
+
+#[test]
 fn a_cheaper_hour_after_the_deadline_is_not_waited_for() {
     let mut bench = Bench::new([peaks("a/m")]);
     let job = bench.submit(due(order("job_1", 5, "a/m"), at("16:00")));
