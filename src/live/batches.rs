@@ -122,7 +122,7 @@ impl Desk {
             };
             match cleared {
                 Ok(gone) => {
-                    tracing::debug!(provider = &*route.provider, ?gone, "files of a batch are deleted")
+                    tracing::debug!(provider = &*route.provider, ?gone, "files of a batch are deleted");
                 }
                 Err(why) => {
                     tracing::warn!(provider = &*route.provider, "files of a batch are left there: {why}");

@@ -59,10 +59,7 @@ pub(super) fn write(
     let Gathered { mut report, all, samples } = gather(rows, jobs, (&[], 0), context, now, Rows::chain)?;
     report.needs.extend(troubles.iter().map(need));
     let dir = &context.config()?.morning.dir;
-    let path = match of {
-        Of::Night(_) => unused(dir, &name),
-        Of::Job(_) => dir.join(format!("{name}.html")),
-    };
+    let path = dir.join(format!("{name}.html"));
     put(&path, page::html(&report, &all, &samples, now).as_bytes())?;
     let id = format!("report_{name}_{}", now.micros() / 1_000_000);
     let data = Data::of(&report.jobs, &report.needs, &path, since, now);
@@ -81,13 +78,6 @@ fn name(last: Option<Timestamp>, zone: Tz, now: Timestamp) -> String {
 fn need(trouble: &Trouble) -> Need {
     let Trouble { subject, words } = trouble.clone();
     Need { job_id: None, subject, kind: "intake", words, command: None }
-}
-
-/// Two nights may end on one day, and the second does not write over the first.
-fn unused(dir: &Path, name: &str) -> PathBuf {
-    let names = std::iter::once(format!("{name}.html")).chain((2..).map(|n| format!("{name}-{n}.html")));
-    let mut paths = names.map(|name| dir.join(name));
-    paths.find(|path| !path.exists()).expect("numbers do not end")
 }
 
 /// Readable whole at every instant.
