@@ -21,6 +21,8 @@ use crate::provider::simulated::{self, Config, Model, Simulated};
 use crate::view::{JobView, Waiting};
 
 mod batches;
+#[cfg(test)]
+mod families;
 pub mod night;
 #[cfg(test)]
 mod reality;
