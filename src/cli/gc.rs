@@ -37,11 +37,6 @@ struct Removed {
 /// Removes what is old enough.
 pub fn run(args: &GcArgs, context: &Context) -> Result<Exit, CliError> {
     let mut rows = Rows::open(context)?;
-    if let Some(Hold::Theirs(client)) = &rows.hold {
-        let message = format!("process {} owns the store and works with what is in it", client.owner().pid);
-        return Err(CliError::new("store_owned", Exit::Owner, message)
-            .hint("stop it, or run gc when it is done; nothing was removed"));
-    }
     let jobs = old(&rows, args, context.setting().now)?;
     let freed_bytes = jobs.iter().map(|job| job.bytes).sum();
     let collected = Collected { jobs, freed_bytes, dry_run: args.dry_run };
@@ -50,8 +45,12 @@ pub fn run(args: &GcArgs, context: &Context) -> Result<Exit, CliError> {
         if !context.confirm(&format!("remove the prompts and totals of {n} ({})", bytes(freed_bytes)))? {
             return Err(CliError::new("not_confirmed", Exit::Usage, "nothing was removed"));
         }
-        if let Some(Hold::Ours(session)) = &mut rows.hold {
-            remove(session, &collected.jobs)?;
+        match &mut rows.hold {
+            Some(Hold::Ours(session)) => remove(session, &collected.jobs)?,
+            Some(Hold::Theirs(client)) => {
+                client.remove(collected.jobs.iter().map(|job| job.job_id.clone()).collect())?;
+            }
+            None => {}
         }
     }
     rows.close()?;

@@ -144,6 +144,11 @@ impl Client {
         self.ask_done(Request::ResetOdds { class })
     }
 
+    /// Removes what is kept of jobs that are over.
+    pub fn remove(&mut self, jobs: Vec<JobId>) -> Result<(), ControlError> {
+        self.ask_done(Request::Remove { jobs })
+    }
+
     /// One job.
     pub fn view(&mut self, job: JobId) -> Result<JobView, ControlError> {
         let views = self.ask_views(Request::View { job })?;

@@ -118,6 +118,11 @@ pub enum Request {
         /// Of one class; of all where absent.
         class: Option<String>,
     },
+    /// Remove what is kept of jobs that are over, their rows aside; answered when it is gone.
+    Remove {
+        /// Which; those that are not over or not there are left alone.
+        jobs: Vec<JobId>,
+    },
     /// What a monitor reads, see [`crate::metrics`].
     Metrics,
     /// Read the config again.
@@ -141,6 +146,7 @@ impl Request {
             | Request::Odds
             | Request::ResetOdds { .. }
             | Request::ViewsOf { .. }
+            | Request::Remove { .. }
             | Request::Metrics
             | Request::Reload
             | Request::Stop => None,

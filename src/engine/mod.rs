@@ -103,6 +103,8 @@ pub enum Event {
     Command(JobId, JobChange),
     /// The user wants what checks taught to be forgotten: of one class, or of all.
     ResetOdds(Option<Arc<str>>),
+    /// The user wants nothing kept of these jobs; those that are over are forgotten.
+    Forget(Vec<JobId>),
     /// Nothing may be sent (`true`) because the disk is full or the process stops, or it may again.
     Hold(bool),
     /// The budgets of the config; those in force stay until others are given, across restarts.
@@ -131,6 +133,8 @@ pub enum Effect {
     CloseParts(JobId, Box<JobLedger>),
     /// Bring the index up to here.
     Checkpoint(Box<Checkpoint>),
+    /// Remove a job from the store. Comes behind a checkpoint that holds its end.
+    Remove(JobId),
     /// Nothing will happen before this moment unless an event comes.
     Wake(Timestamp),
     /// Something a person may want to know.
@@ -276,6 +280,7 @@ impl Engine {
             Event::PartsClosed(job) => self.parts_closed(job),
             Event::Command(job, change) => self.command(job, change),
             Event::ResetOdds(class) => self.reset_odds(class),
+            Event::Forget(jobs) => self.forget(jobs),
             Event::Hold(hold) => self.hold(hold),
             Event::Budgets(limits) => self.set_limits(*limits),
             Event::Tick => self.tick(),
@@ -495,6 +500,17 @@ impl Engine {
         self.checkpoint_seq = self.ledger.globals.seq;
         self.checkpoint_at = self.now + CHECKPOINT_EVERY;
         self.effects.push(Effect::Checkpoint(Box::new(checkpoint)));
+    }
+
+    /// The store removes only what a checkpoint has summed up.
+    fn forget(&mut self, mut jobs: Vec<JobId>) {
+        jobs.retain(|id| self.ledger.get(id).is_some_and(|(_, state)| state.finished_at.is_some()));
+        self.checkpoint_at = self.checkpoint_at.min(self.now);
+        self.checkpoint();
+        for id in jobs {
+            self.ledger.remove(&id);
+            self.effects.push(Effect::Remove(id));
+        }
     }
 
     fn next_wake(&self) -> Timestamp {

@@ -75,7 +75,8 @@ impl Engine {
 
     fn may_send(&self, flight: &Flight) -> bool {
         let state = self.ledger.get(&flight.job.id).expect("a flight has a ledger").1;
-        !self.on_hold && !state.paused && !state.cancelled
+        let is_open = flight.call.route.hours.is_open(self.now);
+        is_open && !self.on_hold && !state.paused && !state.cancelled
     }
 
     fn send(&mut self, attempt: AttemptId) {

@@ -364,6 +364,19 @@ impl Driver {
                 self.event(Event::ResetOdds(class.map(Into::into)));
                 self.changing.push_back((self.engine.ledger().globals.seq, reply));
             }
+            Request::Remove { jobs } => {
+                self.event(Event::Forget(jobs));
+                let (done, removed) = oneshot::channel();
+                self.outbox.order(Order::Removed(done));
+                self.calls.spawn(async move {
+                    if let Ok(removed) = removed.await {
+                        let _ = reply.send(removed.map_or_else(
+                            |why| Response::refused(RefusedCode::Failed, why),
+                            |()| Response::Done,
+                        ));
+                    }
+                });
+            }
             Request::View { job } => {
                 let view = self.view(&job, clock::now());
                 drop(reply.send(Response::Views(view.into_iter().collect())));
@@ -520,6 +533,7 @@ impl Driver {
             }
             Effect::Checkpoint(checkpoint) => self.outbox.order(Order::Checkpoint(checkpoint)),
             Effect::CloseParts(job, state) => self.outbox.order(Order::CloseParts(job, state)),
+            Effect::Remove(job) => self.outbox.order(Order::Remove(job)),
             Effect::Read(job, items) => drop(self.reads.send((job, items))),
             Effect::Send(call) => {
                 let (providers, inbox) = (self.providers.clone(), self.inbox.clone());

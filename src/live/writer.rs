@@ -34,6 +34,10 @@ pub(super) enum Order {
     Accept(Arc<Job>),
     /// Pass on that a job's last part is due.
     CloseParts(JobId, Box<JobLedger>),
+    /// Remove a job that is over.
+    Remove(JobId),
+    /// Say whether all that was to be removed is gone.
+    Removed(tokio::sync::oneshot::Sender<Result<(), String>>),
     /// Pass on that a job's rows should be readable now.
     Flush(JobId, tokio::sync::oneshot::Sender<()>),
     /// Stop when all before it is done.
@@ -48,7 +52,8 @@ pub(super) fn spawn<S: Store + Send + 'static>(
     parts: SyncSender<PartsOrder>,
     inbox: Inbox,
 ) -> JoinHandle<S> {
-    let mut writer = Writer { store, seq: first, parts, inbox, group: Vec::new(), rows: Vec::new() };
+    let mut writer =
+        Writer { store, seq: first, parts, inbox, group: Vec::new(), rows: Vec::new(), removed: Ok(()) };
     std::thread::Builder::new()
         .name("journal".to_owned())
         .spawn(move || {
@@ -67,6 +72,8 @@ struct Writer<S> {
     group: Vec<(Seq, Record)>,
     /// Those that are durable and make rows, to be passed on.
     rows: Vec<(Seq, Record)>,
+    /// What could not be removed since somebody asked.
+    removed: Result<(), String>,
 }
 
 impl<S: Store> Writer<S> {
@@ -89,12 +96,28 @@ impl<S: Store> Writer<S> {
                 Some(Order::Checkpoint(checkpoint)) => self.retry(|store| store.checkpoint(&checkpoint)),
                 Some(Order::Accept(job)) => self.accept(job),
                 Some(Order::CloseParts(job, state)) => self.pass(PartsOrder::Close(job, state)),
+                Some(Order::Remove(job)) => {
+                    self.remove(&job);
+                    true
+                }
+                Some(Order::Removed(done)) => {
+                    // Who asked may have left.
+                    let _ = done.send(std::mem::replace(&mut self.removed, Ok(())));
+                    true
+                }
                 Some(Order::Flush(job, done)) => self.pass(PartsOrder::Flush(job, done)),
                 Some(Order::Stop) => return,
             };
             if !carried_on {
                 return;
             }
+        }
+    }
+
+    /// What cannot be removed stays until the next time; nothing else depends on it.
+    fn remove(&mut self, job: &JobId) {
+        if let Err(error) = self.store.remove_job(job) {
+            self.removed = Err(format!("{job} is not removed: {error}"));
         }
     }
 

@@ -330,6 +330,9 @@ impl<R: Rows, S: Store> Night<R, S> {
                     }
                 }
             }
+            Effect::Remove(job) => {
+                self.store.remove_job(&job).expect("a checkpoint behind its end was taken");
+            }
             Effect::Wake(at) => self.wake = at,
             Effect::Tell(notice) => self.notices.push(notice),
         }

@@ -152,21 +152,6 @@ impl FileStore {
         room_for(&Disk::default(), &Sizes::default(), state, bytes, n_items)
     }
 
-    /// Removes a finished job's prompts and totals.
-    pub fn remove_job(&mut self, job: &JobId) -> Result<(), StoreError> {
-        let dir = job_dir(&self.prompts, job);
-        if !finished_path(&dir).exists() {
-            return Err(StoreError::refused(format!("{job} is not finished and cannot be removed")));
-        }
-        let doomed = self.prompts.join(format!(".removed-{job}"));
-        let failed = |error| StoreError::io("remove", &dir)(error);
-        self.disk.remove_dir(&doomed).map_err(failed)?;
-        self.disk.rename(&dir, &doomed).map_err(failed)?;
-        self.reader.forget(job);
-        self.disk.sync_dir(&self.prompts).map_err(failed)?;
-        self.disk.remove_dir(&doomed).map_err(failed)
-    }
-
     /// Makes everything durable, the index included, and gives the folder back.
     pub fn close(mut self) -> Result<(), StoreError> {
         self.journal.sync()?;
@@ -211,6 +196,20 @@ impl FileStore {
 }
 
 impl Store for FileStore {
+    fn remove_job(&mut self, job: &JobId) -> Result<(), StoreError> {
+        let dir = job_dir(&self.prompts, job);
+        if !finished_path(&dir).exists() {
+            return Err(StoreError::refused(format!("{job} is not finished and cannot be removed")));
+        }
+        let doomed = self.prompts.join(format!(".removed-{job}"));
+        let failed = |error| StoreError::io("remove", &dir)(error);
+        self.disk.remove_dir(&doomed).map_err(failed)?;
+        self.disk.rename(&dir, &doomed).map_err(failed)?;
+        self.reader.forget(job);
+        self.disk.sync_dir(&self.prompts).map_err(failed)?;
+        self.disk.remove_dir(&doomed).map_err(failed)
+    }
+
     fn recover(&mut self) -> Result<Ledger, StoreError> {
         recovery::ledger(self)
     }

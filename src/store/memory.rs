@@ -105,15 +105,6 @@ impl MemoryStore {
         self.disk_full = full;
     }
 
-    /// Removes a finished job.
-    pub fn remove_job(&mut self, job: &JobId) -> Result<(), StoreError> {
-        if self.jobs.get(job).is_none_or(|kept| kept.finished.is_none()) {
-            return Err(StoreError::refused(format!("{job} is not finished and cannot be removed")));
-        }
-        self.jobs.remove(job);
-        Ok(())
-    }
-
     /// The last record that was appended, durable or not.
     pub fn appended(&self) -> Seq {
         self.first + self.journal.len() as u64 - 1
@@ -176,6 +167,14 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
+    fn remove_job(&mut self, job: &JobId) -> Result<(), StoreError> {
+        if self.jobs.get(job).is_none_or(|kept| kept.finished.is_none()) {
+            return Err(StoreError::refused(format!("{job} is not finished and cannot be removed")));
+        }
+        self.jobs.remove(job);
+        Ok(())
+    }
+
     fn recover(&mut self) -> Result<Ledger, StoreError> {
         recovery::ledger(self)
     }

@@ -74,6 +74,9 @@ pub trait Store {
 
     /// Brings the index up to here and drops what is no longer needed.
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError>;
+
+    /// Removes a finished job, whose end a checkpoint has summed up.
+    fn remove_job(&mut self, job: &JobId) -> Result<(), StoreError>;
 }
 
 /// Items that ended, and how.

@@ -216,6 +216,7 @@ impl Bench {
             Effect::Judge(attempt, commands, text) => self.judged.push((attempt, commands, text)),
             Effect::CloseParts(job, _) => self.closed.push(job),
             Effect::Checkpoint(_) => self.checkpoints += 1,
+            Effect::Remove(job) => panic!("nobody asked for {job} to be removed"),
             Effect::Wake(at) => self.wake = at,
             Effect::Tell(notice) => self.notices.push(notice),
         }

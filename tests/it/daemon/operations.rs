@@ -56,6 +56,35 @@ fn a_backup_of_a_daemon_at_work_is_restored_and_goes_on() {
 }
 
 #[test]
+fn space_is_given_back_while_the_daemon_works() {
+    let (overnight, _provider) = night("");
+    overnight.write("first.jsonl", prompts("first", 5));
+    overnight.write("second.jsonl", prompts("second", 5));
+    let mut daemon = overnight.start("daemon");
+    daemon.until("started");
+    assert_eq!(overnight.run("submit first.jsonl").code, 0);
+    let first = until(&overnight, |views| all_over(views, 1)).remove(0).job_id;
+    assert!(overnight.run("gc").stdout.contains("nothing is old enough"));
+    let ran = overnight.run("gc --older-than 0s -y --json");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.json()["removed"]["jobs"][0]["job_id"], first.as_str());
+    assert!(
+        files(&overnight.path().join("prompts"))
+            .iter()
+            .all(|path| !path.display().to_string().contains(first.as_str()))
+    );
+    assert!(overnight.jobs().is_empty());
+
+    // It goes on, and what is gone stays gone.
+    assert_eq!(overnight.run("submit second.jsonl").code, 0);
+    until(&overnight, |views| all_over(views, 1));
+    stop(daemon);
+    let jobs = overnight.jobs();
+    assert_eq!(jobs.iter().map(|job| job["name"].as_str()).collect::<Vec<_>>(), [Some("second")]);
+    assert_eq!(overnight.rows("results").len(), 10, "rows are the user's");
+}
+
+#[test]
 fn a_backup_that_is_not_whole_is_not_restored() {
     let (overnight, _provider) = night("");
     overnight.write("in.jsonl", prompts("a", 3));

@@ -45,6 +45,9 @@ impl Store for Shelf {
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         self.session().store.checkpoint(checkpoint)
     }
+    fn remove_job(&mut self, job: &JobId) -> Result<(), StoreError> {
+        self.session().store.remove_job(job)
+    }
 }
 
 /// Parts on disk.
