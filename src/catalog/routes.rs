@@ -74,6 +74,23 @@ impl Catalog {
         (!is_left_out).then_some(realtime).into_iter().chain(others).collect()
     }
 
+    /// Why nothing would ever go on a lane of a provider; `None` where something may.
+    pub(crate) fn lacks_lane(&self, provider: &str, lane: &str) -> Option<String> {
+        let provider = self.provider(provider).filter(|_| lane != "realtime")?;
+        if lane == "batch" && provider.quirks.batch.is_none() {
+            let name = &provider.name;
+            return Some(format!("how {name} takes batches is not known; [providers.{name}.batch] says it"));
+        }
+        let mut models = self.models().filter(|model| model.provider == provider.name);
+        if models.any(|model| model.on_lane(lane).is_some()) {
+            return None;
+        }
+        let name = &provider.name;
+        Some(format!(
+            "no model of {name} has a price on {lane}; [models.\"{name}/NAME\"] {lane} = {{ multiply = 0.5 }} states one"
+        ))
+    }
+
     /// How to reach every provider that can be used.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.providers.values().filter_map(Provider::endpoint).collect()

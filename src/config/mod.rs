@@ -127,6 +127,10 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
     let results = sections::results(&mut root.section("results", &mut log), &places, &mut log);
     let state_dir = sections::state(&mut root.section("state", &mut log), &places, &mut log);
     let providers = providers::read(&mut root, &bundled, &places, &mut log);
+    let lanes: Vec<(String, Vec<String>)> = providers
+        .iter()
+        .filter_map(|(name, settings)| Some((name.clone(), settings.lanes.clone()?)))
+        .collect();
     let models = models::read(&mut root, &mut log);
     root.finish(&mut log);
     variables::check(inputs.env, &tree, &mut log);
@@ -139,6 +143,13 @@ fn check(path: Option<PathBuf>, text: &str, inputs: &Inputs<'_>) -> Result<Confi
     let (catalog, errors) = catalog.merge(&Settings { models, ..Settings::default() });
     for (model, error) in errors {
         log.problem_at(&tree, &["models", &model], error.to_string());
+    }
+    for (provider, lanes) in lanes {
+        for lane in lanes {
+            if let Some(why) = catalog.lacks_lane(&provider, &lane) {
+                log.problem_at(&tree, &["providers", &provider, "lanes"], why);
+            }
+        }
     }
     let ladders = ladders::with_usual(ladders, &defaults.models);
     for (ladder, steps) in &ladders {

@@ -470,3 +470,15 @@ proptest::proptest! {
         let _ = check_with(&lines.join("\n"), &[("OVERNIGHT_DEFAULTS__MAX_COST", &value)], &[]);
     }
 }
+
+#[test]
+fn a_lane_that_nothing_would_go_on_is_told() {
+    config("[providers.sim]\nlanes = [\"realtime\", \"batch\"]");
+    config("[providers.openai]\nlanes = [\"realtime\", \"flex\", \"batch\"]");
+    let told = problems("[providers.vllm]\nlanes = [\"batch\"]");
+    assert!(told[0].contains("`providers.vllm.lanes`: how vllm takes batches is not known"), "{told:?}");
+    let own = "[providers.mine]\nkind = \"openai\"\nbase_url = \"http://localhost:1/v1\"\n\
+               lanes = [\"realtime\", \"batch\"]\nbatch = {}\n[models.\"mine/m\"]\nprice = { input = 1, output = 2 }\n";
+    assert!(problems(own)[0].contains("no model of mine has a price on batch; [models.\"mine/NAME\"] batch"));
+    config(&format!("{own}batch = {{ multiply = 0.5 }}"));
+}
