@@ -59,6 +59,8 @@ fn what_is_sent_at_once_goes_into_no_batches() {
     let night = forecast(&[lot(1_000, steps)], at("08:00"));
     assert!((night.at_once.cost - 3.0).abs() < 1e-6, "{:?}", night.at_once);
     assert!(night.cost.expected < 1.6, "{:?}", night.cost);
+    let in_batches = night.rows.iter().find(|row| row.rung == 1).unwrap();
+    assert_eq!(in_batches.starts, at("08:00"), "however long it may wait there, it goes now");
 }
 
 #[test]

@@ -232,6 +232,8 @@ pub fn outlook(problem: &Problem, rules: &Rules) -> (Vec<Outlook>, Vec<Placed>) 
         let pace = night.steps[work].ways[way].pace();
         let hours = (one.count / pace.max(1e-9)).min(night.slots.hours(slot));
         let from = night.slots.start(slot);
+        // What goes into a batch goes now; the slot is where it goes at once if the batch is not done by then.
+        let (from, hours) = if batch.is_some() { (night.slots.start(0), 0.0) } else { (from, hours) };
         let (from, until) = (night.slots.moment(from), night.slots.moment(from + hours));
         Placed { work, way: batch.unwrap_or(way), from, until, count: one.count }
     });
